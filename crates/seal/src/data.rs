@@ -54,6 +54,13 @@ impl Default for SealLimit {
 }
 
 /// A key that seals records: 32 random bytes with an id and a version.
+///
+/// There is no second copy of it, which would count its seals apart:
+///
+/// ```compile_fail,E0599
+/// let key = seal::DataKey::generate(1, &kernel::OsEntropy);
+/// let copy = key.clone();
+/// ```
 #[derive(Debug)]
 pub struct DataKey {
     id: [u8; 16],

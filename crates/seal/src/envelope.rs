@@ -122,6 +122,7 @@ pub(crate) struct Subkey {
 }
 
 impl Subkey {
+    /// `None` only if HKDF refused its length, and 64 bytes are far below its bound.
     pub(crate) fn derive(key: &Secret<[u8; 32]>, salt: &[u8; 32], context: &[u8]) -> Option<Self> {
         let mut derived = Zeroizing::new([0; 64]);
         primitive::hkdf_sha256(key.expose(), salt, context, derived.as_mut_slice()).ok()?;

@@ -99,8 +99,8 @@ fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-/// A word or sentence in lower (or upper) case can pass for base64; 43 random digits without a capital cannot (one in
-/// five thousand million).
+/// A word or sentence in lower case can pass for base64. Of random keys, fewer than one in two thousand million has no
+/// capital letter, or no small one.
 fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mixed =
         text.bytes().any(|byte| byte.is_ascii_uppercase()) && text.bytes().any(|byte| byte.is_ascii_lowercase());
