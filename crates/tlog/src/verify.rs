@@ -1,4 +1,4 @@
-use crate::{Hash, node_hash, subtree};
+use crate::{Hash, node_hash};
 
 /// Why a proof does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,8 +79,63 @@ pub fn verify_consistency(
     if old > new || (old == 0 && new != 0) {
         return Err(VerifyError::Sizes { old, new });
     }
-    if new == 0 && *new_root != Hash::EMPTY_ROOT {
-        return Err(VerifyError::Root);
+    if new == 0 {
+        return match (proof.is_empty(), [*old_root, *new_root] == [Hash::EMPTY_ROOT; 2]) {
+            (false, _) => Err(VerifyError::Length),
+            (true, false) => Err(VerifyError::Root),
+            (true, true) => Ok(()),
+        };
     }
-    subtree::verify_consistency(0..old, new, proof, old_root, new_root)
+    climb(Edges { first: 0, last: old - 1, end: new - 1 }, proof, old_root, new_root)
+}
+
+/// Three nodes of one row of the tree: the subtree's first and last, and the tree's last.
+pub(crate) struct Edges {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) end: u64,
+}
+
+impl Edges {
+    fn up(&mut self, rows: u32) {
+        // More rows than a number has bits lead to the single node above all of them.
+        self.first = self.first.checked_shr(rows).unwrap_or(0);
+        self.last = self.last.checked_shr(rows).unwrap_or(0);
+        self.end = self.end.checked_shr(rows).unwrap_or(0);
+    }
+}
+
+/// Climbs from the largest perfect subtree at the right edge of the smaller range, folding the proof into the root of
+/// that range and of the whole tree at once.
+pub(crate) fn climb(mut row: Edges, proof: &[Hash], subtree_root: &Hash, root: &Hash) -> Result<(), VerifyError> {
+    // Rows up to where the subtree is one node. Where it shares the tree's right edge, its root takes part as it is;
+    // else only up to the largest perfect subtree that ends it.
+    let whole = 64 - (row.first ^ row.last).leading_zeros();
+    row.up(if row.last == row.end { whole } else { whole.min(row.last.trailing_ones()) });
+    let (mut small, mut large, rest) = if row.first == row.last {
+        (*subtree_root, *subtree_root, proof)
+    } else {
+        let (seed, rest) = proof.split_first().ok_or(VerifyError::Length)?;
+        (*seed, *seed, rest)
+    };
+    for hash in rest {
+        if row.end == 0 {
+            return Err(VerifyError::Length);
+        }
+        if row.last & 1 == 1 || row.last == row.end {
+            if row.first < row.last {
+                small = node_hash(hash, &small);
+            }
+            large = node_hash(hash, &large);
+            // The last node of an odd row has no sibling: it moves up as it is, until it is a right child.
+            row.up(row.last.trailing_zeros());
+        } else {
+            large = node_hash(&large, hash);
+        }
+        row.up(1);
+    }
+    if row.end != 0 {
+        return Err(VerifyError::Length);
+    }
+    if small == *subtree_root && large == *root { Ok(()) } else { Err(VerifyError::Root) }
 }
