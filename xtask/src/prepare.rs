@@ -63,6 +63,7 @@ fn postgres(_root: &Path, prepared: &mut Prepared) -> Result<String, String> {
     let binaries = if let Some(found) = Binaries::find()? {
         found
     } else {
+        Binaries::may_install()?;
         report::line("prepare", "postgres", "no server programs found: installing the package `postgresql`");
         Binaries::install()?;
         Binaries::find()?.ok_or("the package `postgresql` was installed, but its programs are not found")?

@@ -41,7 +41,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// A text file of the repository; the path is relative to its root.
+/// A file of the repository; the path is relative to its root. What is not text reads as empty.
 #[derive(Debug)]
 struct File {
     path: String,
@@ -132,7 +132,10 @@ fn files(root: &Path) -> Result<Vec<File>, String> {
     let mut files: Vec<File> = said
         .split('\0')
         .filter(|path| !path.is_empty())
-        .filter_map(|path| Some(File { path: path.to_owned(), text: fs::read_to_string(root.join(path)).ok()? }))
+        .filter_map(|path| {
+            let bytes = fs::read(root.join(path)).ok()?;
+            Some(File { path: path.to_owned(), text: String::from_utf8(bytes).unwrap_or_default() })
+        })
         .collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(files)
