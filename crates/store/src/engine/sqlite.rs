@@ -1,0 +1,107 @@
+//! SQLite: write-ahead log, every commit synced, one writer, readers that cannot write.
+
+use std::path::Path;
+
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags};
+
+use super::Role;
+use crate::{Row, StoreError, Value, guards};
+
+#[derive(Debug)]
+pub(crate) struct SqliteConn(Connection);
+
+impl SqliteConn {
+    pub(crate) fn open(path: &Path, role: Role) -> Result<Self, StoreError> {
+        let access = match role {
+            Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Role::Reader | Role::System => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.set_prepared_statement_cache_capacity(256);
+        conn.busy_timeout(std::time::Duration::from_secs(2))?;
+        if role == Role::Writer {
+            conn.execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+                 PRAGMA wal_autocheckpoint = 4000;",
+            )?;
+        }
+        conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;")?;
+        Ok(Self(conn))
+    }
+
+    /// Sets the second lock: what a statement may see and touch is decided by `temp.scope`.
+    pub(crate) fn guard(&self, role: Role) -> Result<(), StoreError> {
+        let text = match role {
+            Role::Writer => guards::sqlite_writer(),
+            Role::Reader => guards::sqlite_reader(),
+            Role::System => return Ok(()),
+        };
+        Ok(self.0.execute_batch(&text)?)
+    }
+
+    /// Bounds the file, as a full disk would; `None` lifts the bound.
+    #[cfg(feature = "faults")]
+    pub(crate) fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
+        Ok(self.0.pragma_update(None, "max_page_count", pages.unwrap_or(u32::MAX - 1))?)
+    }
+
+    pub(crate) fn execute(&mut self, text: &'static str, values: &[Value]) -> Result<u64, StoreError> {
+        let mut statement = self.0.prepare_cached(text)?;
+        let changed = statement.execute(rusqlite::params_from_iter(values))?;
+        Ok(changed as u64)
+    }
+
+    pub(crate) fn execute_many(
+        &mut self,
+        text: &'static str,
+        tenant: &Value,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.0.prepare_cached(text)?;
+        for row in rows {
+            statement.execute(rusqlite::params_from_iter(std::iter::once(tenant).chain(&row)))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let mut statement = self.0.prepare_cached(text)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let values: Result<Vec<Value>, StoreError> = (0..columns).map(|at| owned(row.get_ref(at)?)).collect();
+            found.push(Row::new(values?));
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn batch(&mut self, text: &str) -> Result<(), StoreError> {
+        Ok(self.0.execute_batch(text)?)
+    }
+}
+
+fn owned(value: ValueRef<'_>) -> Result<Value, StoreError> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => {
+            Value::Text(std::str::from_utf8(text).map_err(|_| StoreError::Decode("UTF-8 text"))?.to_owned())
+        }
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    })
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}

@@ -1,0 +1,51 @@
+//! Faults, made on purpose: compiled into tests only.
+
+use kernel::TenantId;
+
+use crate::engine::Conn;
+use crate::{Database, StoreError};
+
+impl Database {
+    /// Bounds the size of an SQLite file as a full disk would, or lifts the bound.
+    pub fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
+        self.writer().exclusive(|conn| match conn {
+            Conn::Sqlite(conn) => conn.limit_pages(pages),
+            Conn::Postgres(_) => Ok(()),
+        })
+    }
+
+    /// Runs raw SQL as the application would, bound to `tenant` but past every lock in Rust.
+    pub fn raw(&self, tenant: &TenantId, statements: &str) -> Result<(), StoreError> {
+        self.writer().run(|conn| {
+            conn.enter(tenant.as_str())?;
+            conn.batch(statements)
+        })
+    }
+
+    /// The names of the tables that have a `tenant_id`, as the engine knows them, and every column as
+    /// `table.column type`.
+    pub fn schema(&self) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        const SQLITE: &str =
+            "SELECT m.name, c.name, lower(c.type) FROM main.sqlite_schema m, pragma_table_info(m.name) c
+                               WHERE m.type = 'table' ORDER BY m.name, c.cid";
+        const POSTGRES: &str = "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT), CAST(data_type AS TEXT)
+                                  FROM information_schema.columns WHERE table_schema = 'public'
+                                 ORDER BY table_name, ordinal_position";
+        let rows = self.writer().exclusive(|conn| conn.query_text(SQLITE, POSTGRES, &[]))?;
+        let mut tenant_tables = Vec::new();
+        let mut columns = Vec::new();
+        for mut row in rows {
+            let (table, column, kind): (String, String, String) = (row.get()?, row.get()?, row.get()?);
+            let kind = match kind.as_str() {
+                "bigint" => "integer",
+                "bytea" => "blob",
+                other => other,
+            };
+            columns.push(format!("{table}.{column} {kind}"));
+            if column == "tenant_id" {
+                tenant_tables.push(table);
+            }
+        }
+        Ok((tenant_tables, columns))
+    }
+}

@@ -1,0 +1,75 @@
+//! The lock in the engine: no statement sees or touches a row of another tenant, whatever it says.
+
+use crate::error::OTHER_TENANT;
+
+/// Every table with a `tenant_id`. A test compares this list with the schema of both engines.
+pub const TENANT_TABLES: &[&str] = &[
+    "agents",
+    "api_keys",
+    "approval_decisions",
+    "approval_requests",
+    "approval_workflows",
+    "budget_leases",
+    "budget_periods",
+    "budgets",
+    "config_versions",
+    "idempotency_keys",
+    "ledger_checkpoints",
+    "ledger_entries",
+    "ledger_heads",
+    "ledger_payloads",
+    "ledger_tiles",
+    "open_calls",
+    "prices",
+    "tenant_keys",
+    "tenants",
+    "usage_records",
+    "usage_rollups",
+    "users",
+    "versions",
+];
+
+const SCOPE: &str = "CREATE TEMP TABLE scope (tenant TEXT) STRICT; INSERT INTO temp.scope VALUES (NULL);\n";
+
+/// Views that stand before the tables: a name without a schema finds the view first.
+pub(crate) fn sqlite_reader() -> String {
+    let views = TENANT_TABLES.iter().map(|table| {
+        format!(
+            "CREATE TEMP VIEW {table} AS SELECT * FROM main.{table} \
+             WHERE tenant_id = (SELECT tenant FROM temp.scope);\n"
+        )
+    });
+    std::iter::once(SCOPE.to_owned()).chain(views).collect()
+}
+
+/// Triggers on the writer's connection: a foreign row aborts the statement.
+pub(crate) fn sqlite_writer() -> String {
+    let triggers = TENANT_TABLES.iter().map(|table| {
+        let foreign = |row: &str| format!("{row}.tenant_id IS NOT (SELECT tenant FROM temp.scope)");
+        let (new, old) = (foreign("NEW"), foreign("OLD"));
+        let abort = format!("BEGIN SELECT RAISE(ABORT, '{OTHER_TENANT}'); END");
+        format!(
+            "CREATE TEMP TRIGGER {table}_insert BEFORE INSERT ON main.{table} WHEN {new} {abort};\n\
+             CREATE TEMP TRIGGER {table}_update BEFORE UPDATE ON main.{table} WHEN {old} OR {new} {abort};\n\
+             CREATE TEMP TRIGGER {table}_delete BEFORE DELETE ON main.{table} WHEN {old} {abort};\n"
+        )
+    });
+    std::iter::once(SCOPE.to_owned()).chain(triggers).collect()
+}
+
+/// Forced row-level security, and a reading policy for the few questions that span tenants.
+pub(crate) fn postgres() -> String {
+    let policies = TENANT_TABLES.iter().map(|table| {
+        let own = "tenant_id = current_setting('taskforce.tenant', true)";
+        format!(
+            "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;\n\
+             ALTER TABLE {table} FORCE ROW LEVEL SECURITY;\n\
+             DROP POLICY IF EXISTS tenant ON {table};\n\
+             CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own});\n\
+             DROP POLICY IF EXISTS system ON {table};\n\
+             CREATE POLICY system ON {table} FOR SELECT \
+             USING (current_setting('taskforce.scope', true) = 'system');\n"
+        )
+    });
+    policies.collect()
+}
