@@ -1,14 +1,19 @@
 //! How a transaction can fail.
 
-/// Why a transaction did not happen. Nothing of it was kept.
+/// Why a transaction did not happen. Nothing of it was kept, with the one exception that `Unavailable` names.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached, is full, or failed. Trying again later may help.
+    /// The database cannot be reached, is full, or failed. Trying again later may help. When the connection broke while
+    /// a commit was under way, the change may have been kept all the same: an idempotency key tells.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The row exists already, or its state forbids the change: a constraint of the schema refused it.
     #[error("the database refused the row: {0}")]
     Conflict(String),
+    /// The request's idempotency key has been answered already, by a request that came at the same time:
+    /// [`Database::answered`](crate::Database::answered) now says what. This one had no effect.
+    #[error("the request was answered already")]
+    Repeated,
     /// A row of another tenant was touched. This is a defect of Taskforce; the database stopped it.
     #[error("the database refused a row of another tenant")]
     OtherTenant,
@@ -18,6 +23,14 @@ pub enum StoreError {
     /// A sealed value does not open: the key is wrong or the value was altered.
     #[error("a sealed value does not open")]
     Sealed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The root key at hand is not the one that wrapped the keys in the database.
+    #[error("the root key is the wrong one: this database belongs to the root key `{expected}`, and this is `{given}`")]
+    WrongKey {
+        /// The public name of the key that the database belongs to.
+        expected: String,
+        /// The public name of the key that was given.
+        given: String,
+    },
     /// The entry is larger than a ledger leaf may be (65,535 bytes).
     #[error("a ledger entry of {0} bytes is larger than 65,535")]
     EntryTooLarge(usize),
@@ -68,8 +81,9 @@ impl From<tokio_postgres::Error> for StoreError {
         if *state == SqlState::INSUFFICIENT_PRIVILEGE && cause.message().contains("row-level security") {
             return Self::OtherTenant;
         }
-        // Class 23: integrity constraint violation.
-        if state.code().starts_with("23") || *state == SqlState::RAISE_EXCEPTION {
+        // Class 23: integrity constraint violation. A missing privilege is how decisions and entries are kept as they are.
+        let refused = [SqlState::RAISE_EXCEPTION, SqlState::INSUFFICIENT_PRIVILEGE].contains(state);
+        if refused || state.code().starts_with("23") {
             return Self::Conflict(cause.message().to_owned());
         }
         Self::unavailable(error)
