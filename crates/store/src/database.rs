@@ -295,6 +295,13 @@ impl SystemTx<'_> {
         let rows = self.conn.query_text(text, text, &[])?;
         rows.into_iter().map(|mut row| Ok((row.get()?, row.get()?))).collect()
     }
+
+    /// How many entries the log of each tenant has, the reserved one included.
+    pub fn log_sizes(&mut self) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let text = "SELECT tenant_id, size FROM ledger_heads ORDER BY tenant_id";
+        let rows = self.conn.query_text(text, text, &[])?;
+        rows.into_iter().map(|mut row| Ok((row.get()?, row.get()?))).collect()
+    }
 }
 
 /// Connections for reading, made when first needed.
