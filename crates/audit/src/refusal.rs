@@ -1,0 +1,168 @@
+//! Refusals: each leaves an entry, but a flood of them leaves one each minute.
+
+use std::collections::HashMap;
+
+use ::store::{Database, Resource, StoreError};
+use authz::{Action, Actor, ActorKind, Caller, Permission, Request, Roles};
+use kernel::{Moment, TenantId, Timestamp};
+use parking_lot::Mutex;
+
+use crate::entries;
+use crate::read::record;
+
+/// How many refusals of one principal are recorded one by one within a minute.
+pub const PER_MINUTE: u64 = 100;
+
+/// How many principals are told apart. Beyond that, refusals are counted together.
+const PRINCIPALS: usize = 10_000;
+
+/// A minute, in microseconds.
+const MINUTE: i64 = 60_000_000;
+
+/// A request that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was tried: the action's name, or method and route where it did not come to an action.
+    pub action: String,
+    /// What it was tried on, if that is known and of the caller's own tenant.
+    pub resource: Option<Resource>,
+    /// The slug of the problem that was answered.
+    pub problem: &'static str,
+}
+
+/// Counts refusals, so that nobody can fill the disk with them.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<Windows>);
+
+#[derive(Debug, Default)]
+struct Windows {
+    windows: HashMap<(TenantId, String), Window>,
+    /// What was refused while more principals came than are told apart.
+    others: u64,
+}
+
+/// The minute in which a principal is being counted.
+#[derive(Debug)]
+struct Window {
+    minute: i64,
+    count: u64,
+    caller: Caller,
+}
+
+/// What to write for refusals that were only counted.
+#[derive(Debug)]
+struct Summary {
+    caller: Caller,
+    suppressed: u64,
+}
+
+impl Window {
+    /// How many of the minute's refusals were not recorded one by one.
+    const fn suppressed(&self) -> u64 {
+        self.count.saturating_sub(PER_MINUTE)
+    }
+}
+
+impl Windows {
+    /// Whether this refusal is recorded by itself, and what is to be written for the principal's minute before.
+    fn count(&mut self, caller: &Caller, now: Timestamp) -> (bool, Option<Summary>) {
+        let minute = now.micros().div_euclid(MINUTE);
+        let principal = (caller.tenant().clone(), caller.actor().id.clone());
+        if let Some(window) = self.windows.get_mut(&principal) {
+            let ended = (window.minute != minute).then(|| {
+                let suppressed = window.suppressed();
+                (window.minute, window.count) = (minute, 0);
+                suppressed
+            });
+            window.count = window.count.saturating_add(1);
+            let summary = ended.filter(|suppressed| *suppressed > 0);
+            let summary = summary.map(|suppressed| Summary { caller: window.caller.clone(), suppressed });
+            return (window.count <= PER_MINUTE, summary);
+        }
+        if self.windows.len() >= PRINCIPALS {
+            self.windows.retain(|_, window| window.minute == minute || window.suppressed() > 0);
+        }
+        if self.windows.len() >= PRINCIPALS {
+            self.others = self.others.saturating_add(1);
+            return (false, None);
+        }
+        self.windows.insert(principal, Window { minute, count: 1, caller: caller.clone() });
+        (true, None)
+    }
+
+    /// What is to be written for minutes that have ended.
+    fn ended(&mut self, now: Timestamp) -> (Vec<Summary>, u64) {
+        let minute = now.micros().div_euclid(MINUTE);
+        let mut summaries = Vec::new();
+        self.windows.retain(|_, window| {
+            let suppressed = window.suppressed();
+            if window.minute != minute && suppressed > 0 {
+                summaries.push(Summary { caller: window.caller.clone(), suppressed });
+            }
+            window.minute == minute
+        });
+        (summaries, std::mem::take(&mut self.others))
+    }
+}
+
+/// Refusing is never refused.
+#[derive(Debug)]
+struct Refuse;
+
+impl Action for Refuse {
+    const NAME: &'static str = "request.refuse";
+    const PERMISSION: Option<Permission> = None;
+}
+
+/// Records that a request of `caller` was refused.
+pub fn refused(
+    db: &Database,
+    refusals: &Refusals,
+    caller: &Caller,
+    refusal: &Refusal,
+    at: &Moment<'_>,
+) -> Result<(), StoreError> {
+    let (alone, summary) = refusals.0.lock().count(caller, at.now());
+    if let Some(summary) = summary {
+        summarize(db, summary)?;
+    }
+    if alone { append(db, caller, entries::refused(refusal)) } else { Ok(()) }
+}
+
+/// Records, in the system's log, that a request was refused whose credentials were missing or wrong.
+pub fn refused_anonymous(
+    db: &Database,
+    refusals: &Refusals,
+    request: &Request,
+    refusal: &Refusal,
+    at: &Moment<'_>,
+) -> Result<(), StoreError> {
+    refused(db, refusals, &nobody(request.clone()), refusal, at)
+}
+
+/// Writes what was only counted in minutes that have ended. To be called each minute and before the end.
+pub fn flush_refusals(db: &Database, refusals: &Refusals, at: &Moment<'_>) -> Result<(), StoreError> {
+    let (summaries, others) = refusals.0.lock().ended(at.now());
+    if others > 0 {
+        append(db, &nobody(Request::new(at.id())), entries::refusals_suppressed(others))?;
+    }
+    summaries.into_iter().try_for_each(|summary| summarize(db, summary))
+}
+
+fn summarize(db: &Database, summary: Summary) -> Result<(), StoreError> {
+    let Summary { caller, suppressed } = summary;
+    append(db, &caller, entries::refusals_suppressed(suppressed))
+}
+
+fn append(db: &Database, caller: &Caller, entry: ::store::Entry) -> Result<(), StoreError> {
+    match caller.authorize::<Refuse>() {
+        Ok(grant) => record(db, &grant, entry),
+        Err(_) => Ok(()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "nobody is vouched for: the actor is anonymous and may do nothing")]
+fn nobody(request: Request) -> Caller {
+    let actor = Actor { kind: ActorKind::Anonymous, id: "anonymous".to_owned(), via: None };
+    Caller::authenticated(TenantId::system(), actor, Roles::default(), None, request)
+}
