@@ -115,7 +115,7 @@ CREATE TABLE api_keys (
     scopes TEXT,
     agent_id TEXT,
     created_at BIGINT NOT NULL,
-    expires_at BIGINT,
+    expires_at BIGINT NOT NULL,
     revoked_at BIGINT,
     PRIMARY KEY (tenant_id, key_id),
     FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)

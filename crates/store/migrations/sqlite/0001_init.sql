@@ -115,7 +115,7 @@ CREATE TABLE api_keys (
     scopes TEXT,
     agent_id TEXT,
     created_at INTEGER NOT NULL,
-    expires_at INTEGER,
+    expires_at INTEGER NOT NULL,
     revoked_at INTEGER,
     PRIMARY KEY (tenant_id, key_id),
     FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)

@@ -1,0 +1,266 @@
+//! The form of API keys: `tfk_`, a public id, `_`, a secret, a checksum.
+//!
+//! ```text
+//! tfk_4TzR0vJc81Qm_Yq3…(43: the secret, 256 bits)…XbT0aB1cD
+//!     └ 12: id                                      └ 6: CRC-32 of all before
+//! ```
+//!
+//! Scanners find one with `\btf[a-z]_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\b`, and the checksum tells a key from a look-alike
+//! without asking anybody. Letters other than `k` are kept for credentials to come.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use kernel::{KeyId, Moment, Secret};
+use zeroize::Zeroizing;
+
+const PREFIX: &str = "tfk_";
+const ID: usize = 12;
+const SECRET: usize = 43;
+const CHECKSUM: usize = 6;
+const LENGTH: usize = PREFIX.len() + ID + 1 + SECRET + CHECKSUM;
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A text that has the form and the checksum of an API key. Whether it is one, only the directory knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PresentedKey<'a> {
+    id: &'a str,
+    secret: &'a str,
+}
+
+/// A text that cannot be an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFormatError {
+    /// The form of the Python reference.
+    #[error(
+        "this is a key of the older form (`tf_` and 43 characters), which cannot be carried over: \
+         ask an administrator for a new key, which starts with `tfk_`"
+    )]
+    OlderForm,
+    /// Something else altogether.
+    #[error("not an API key: expected `tfk_`, 12 letters and digits, `_` and 49 letters and digits")]
+    Malformed,
+    /// Cut short, mistyped or altered.
+    #[error("the API key's checksum is wrong: it was mistyped or altered")]
+    Checksum,
+}
+
+impl<'a> PresentedKey<'a> {
+    /// Reads a key and checks its checksum. Asks nobody.
+    pub fn parse(text: &'a str) -> Result<Self, KeyFormatError> {
+        let parsed = Self::split(text).ok_or_else(|| refusal(text))?;
+        let (body, checksum) = text.split_at_checked(LENGTH - CHECKSUM).ok_or(KeyFormatError::Malformed)?;
+        if checksum.as_bytes() == base62::<CHECKSUM>(&mut crc32(body.as_bytes()).to_be_bytes()) {
+            Ok(parsed)
+        } else {
+            Err(KeyFormatError::Checksum)
+        }
+    }
+
+    fn split(text: &'a str) -> Option<Self> {
+        let (id, rest) = text.strip_prefix(PREFIX)?.split_at_checked(ID)?;
+        let (secret, checksum) = rest.strip_prefix('_')?.split_at_checked(SECRET)?;
+        let parts = [id, secret, checksum];
+        let plain = parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        (checksum.len() == CHECKSUM && plain).then_some(Self { id, secret })
+    }
+
+    /// The public part.
+    pub fn id(&self) -> &'a str {
+        self.id
+    }
+
+    /// SHA-256 of the secret: what the database keeps.
+    pub(crate) fn secret_hash(&self) -> [u8; 32] {
+        hash(self.secret)
+    }
+}
+
+impl fmt::Debug for PresentedKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PresentedKey({})", self.id)
+    }
+}
+
+fn refusal(text: &str) -> KeyFormatError {
+    if text.len() == 46 && text.starts_with("tf_") { KeyFormatError::OlderForm } else { KeyFormatError::Malformed }
+}
+
+/// A key that has just been made.
+#[derive(Debug)]
+pub(crate) struct FreshKey {
+    pub(crate) id: KeyId,
+    pub(crate) text: Secret<String>,
+    pub(crate) secret_hash: [u8; 32],
+    pub(crate) last4: String,
+}
+
+impl FreshKey {
+    /// Makes a key.
+    pub(crate) fn generate(at: &Moment<'_>) -> Self {
+        let id = KeyId::generate(at.entropy());
+        let mut random = Zeroizing::new([0; 32]);
+        at.fill(&mut *random);
+        let secret = Zeroizing::new(base62::<SECRET>(&mut *random));
+        let mut text = String::with_capacity(LENGTH);
+        text.extend([PREFIX, id.as_str(), "_"]);
+        text.extend(secret.iter().copied().map(char::from));
+        let checksum = base62::<CHECKSUM>(&mut crc32(text.as_bytes()).to_be_bytes());
+        text.extend(checksum.map(char::from));
+        let secret_hash = sha256(&*secret);
+        let last4 = text.chars().skip(LENGTH - 4).collect();
+        Self { id, text: Secret::new(text), secret_hash, last4 }
+    }
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    sha256(secret.as_bytes())
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
+}
+
+/// Writes a big-endian number with `N` base62 digits, the most significant first. The number is divided away.
+fn base62<const N: usize>(number: &mut [u8]) -> [u8; N] {
+    let mut digits = [b'0'; N];
+    for place in digits.iter_mut().rev() {
+        let remainder = number.iter_mut().fold(0u16, |carry, byte| {
+            let value = (carry << 8) | u16::from(*byte);
+            *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
+            value % 62
+        });
+        *place = ALPHABET.get(usize::from(remainder)).copied().unwrap_or(b'0');
+    }
+    digits
+}
+
+/// CRC-32 as in ISO 3309, gzip and PNG.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        let index = usize::from(crc.to_le_bytes()[0] ^ byte);
+        CRC_TABLE.get(index).copied().unwrap_or_default() ^ (crc >> 8)
+    })
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated while compiling, where an index out of bounds is an error"
+)]
+const CRC_TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let mut crc = index as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        table[index] = crc;
+        index += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::{FixedMoment, SeededEntropy, Timestamp};
+    use proptest::prelude::*;
+
+    fn key(seed: u64) -> FreshKey {
+        let entropy = SeededEntropy::new(seed);
+        FreshKey::generate(&Moment::new(Timestamp::from_micros(0), &entropy))
+    }
+
+    #[test]
+    fn the_checksum_is_the_one_of_gzip_and_png() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(b""), 0);
+    }
+
+    #[test]
+    fn the_largest_secret_fits_its_digits() {
+        let mut number = [0xFF; 32];
+        let digits = base62::<SECRET>(&mut number);
+        assert_eq!(number, [0; 32], "nothing of the number is left over");
+        assert!(digits[0] > b'0');
+        assert_eq!(base62::<CHECKSUM>(&mut [0, 0, 0, 61]), *b"00000z");
+        assert_eq!(base62::<CHECKSUM>(&mut [0, 0, 0, 62]), *b"000010");
+    }
+
+    #[test]
+    fn the_form_does_not_change() {
+        let moment = FixedMoment::new(0);
+        let key = FreshKey::generate(&moment.moment());
+        insta::assert_snapshot!(key.text.expose(), @"");
+    }
+
+    #[test]
+    fn the_older_form_is_refused_by_name() {
+        let older = format!("tf_{}", "aB3-_".repeat(9).chars().take(43).collect::<String>());
+        assert_eq!(PresentedKey::parse(&older), Err(KeyFormatError::OlderForm));
+        assert!(KeyFormatError::OlderForm.to_string().contains("ask an administrator for a new key"));
+    }
+
+    #[test]
+    fn what_is_no_key_is_malformed() {
+        let good = key(1).text.expose().clone();
+        let longer = format!("{good}0");
+        let other_letter = good.replacen("tfk_", "tft_", 1);
+        let spaced = format!(" {good}");
+        let dashed = good.replacen('_', "-", 2);
+        let accented = format!("tfk_{}", "é".repeat(31));
+        for bad in ["", "tfk_", "Bearer", &good[..65], &longer, &other_letter, &spaced, &dashed, &accented] {
+            assert_eq!(PresentedKey::parse(bad), Err(KeyFormatError::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_never_prints_its_secret() {
+        let key = key(2);
+        let text = key.text.expose();
+        let printed = format!("{key:?} {:?}", PresentedKey::parse(text).unwrap());
+        assert!(!printed.contains(&text[17..60]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_that_is_made_is_read_again(seed: u64) {
+            let key = key(seed);
+            let text = key.text.expose();
+            let read = PresentedKey::parse(text).unwrap();
+            prop_assert_eq!(text.len(), LENGTH);
+            prop_assert_eq!(read.id(), key.id.as_str());
+            prop_assert_eq!(read.secret_hash(), key.secret_hash);
+            prop_assert!(text.ends_with(&key.last4) && key.last4.len() == 4);
+        }
+
+        #[test]
+        fn any_altered_character_is_found(seed: u64, at in 4..LENGTH, letter in "[0-9A-Za-z]") {
+            let mut text = key(seed).text.expose().clone();
+            prop_assume!(at != 16 && !text[at..].starts_with(&letter));
+            text.replace_range(at..=at, &letter);
+            prop_assert_eq!(PresentedKey::parse(&text), Err(KeyFormatError::Checksum));
+        }
+
+        #[test]
+        fn two_swapped_neighbours_are_found(seed: u64, at in 17..LENGTH - 1) {
+            let text = key(seed).text.expose().clone();
+            let mut bytes = text.clone().into_bytes();
+            bytes.swap(at, at + 1);
+            let swapped = String::from_utf8(bytes).unwrap();
+            prop_assume!(swapped != text);
+            prop_assert_eq!(PresentedKey::parse(&swapped), Err(KeyFormatError::Checksum));
+        }
+
+        #[test]
+        fn no_text_breaks_the_reader(text in ".{0,80}") {
+            let _ = PresentedKey::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Tenants: created and changed by the platform, which sees nothing inside them.
+
+use authz::{Action, Caller, Forbidden, Permission, PlatformAction, Role};
+use kernel::{Cursor, Moment, Page, PageSize, TenantId, Text, UserId};
+use store::{Database, Reason, StoreError};
+
+use crate::keys::issue_unasked;
+use crate::{IssuedKey, Settings, Tenant, TenantStatus, User, UserKind, UserStatus, Username, entries, store as rows};
+
+/// A tenant to be.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// What it will be known by.
+    pub id: TenantId,
+    /// What people call it.
+    pub name: Text<100>,
+    /// What it may have.
+    pub settings: Settings,
+    /// The name of its first administrator.
+    pub admin: Username,
+}
+
+/// A tenant that has just been made, and the way into it.
+#[derive(Clone, Debug)]
+pub struct CreatedTenant {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its first administrator.
+    pub admin: User,
+    /// That administrator's key.
+    pub key: IssuedKey,
+}
+
+/// Creating a tenant.
+#[derive(Debug)]
+pub struct CreateTenant;
+
+impl Action for CreateTenant {
+    const NAME: &'static str = "identity.tenant.create";
+    const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
+}
+
+impl PlatformAction for CreateTenant {}
+
+/// Why a tenant was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateTenantError {
+    /// The caller may not create tenants.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The id is taken.
+    #[error("the tenant `{0}` exists already")]
+    AlreadyExists(TenantId),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// Creates a tenant with its log, its key, and a first administrator who can let the others in. The entry stands in the
+/// system log.
+pub fn create_tenant(
+    db: &Database,
+    caller: &Caller,
+    new: NewTenant,
+    at: &Moment<'_>,
+) -> Result<CreatedTenant, CreateTenantError> {
+    let grant = caller.authorize::<CreateTenant>()?;
+    let NewTenant { id, name, settings, admin } = new;
+    db.write_platform(grant, &id, |tx| {
+        if rows::tenant(tx)?.is_some() {
+            return Err(CreateTenantError::AlreadyExists(id.clone()));
+        }
+        tx.open_tenant()?;
+        let (status, created_at) = (TenantStatus::Active, at.now());
+        let tenant = Tenant { id: id.clone(), name, settings, status, created_at, revision: 1 };
+        rows::insert_tenant(tx, &tenant)?;
+        let admin = first_user(admin, Role::Admin, at);
+        rows::insert_user(tx, &admin)?;
+        let key = issue_unasked(tx, &admin, "first key", None, at)?;
+        let entry = entries::tenant_created(&tenant, &admin, &key.key);
+        Ok((entry, CreatedTenant { tenant, admin, key }))
+    })
+}
+
+/// The first user of a tenant.
+pub(crate) fn first_user(username: Username, role: Role, at: &Moment<'_>) -> User {
+    User {
+        id: at.id::<UserId>(),
+        kind: UserKind::User,
+        username,
+        email: None,
+        roles: [role].into(),
+        status: UserStatus::Active,
+        created_at: at.now(),
+        revision: 1,
+    }
+}
+
+/// Listing tenants.
+#[derive(Debug)]
+pub struct ListTenants;
+
+impl Action for ListTenants {
+    const NAME: &'static str = "identity.tenant.list";
+    const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
+}
+
+/// Why a list was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The caller may not see it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// The tenants by id, without the reserved one.
+pub fn tenants(
+    db: &Database,
+    caller: &Caller,
+    after: Option<&Cursor>,
+    size: PageSize,
+) -> Result<Page<Tenant>, ListError> {
+    let _granted = caller.authorize::<ListTenants>()?;
+    let limit = usize::try_from(size.limit()).unwrap_or_default();
+    #[expect(clippy::disallowed_methods, reason = "the platform lists the tenants; it sees nothing inside them")]
+    db.system(Reason::Registry, |tx| {
+        let known = tx.tenants()?.into_iter().map(|(id, _)| id).filter(|id| !id.is_system());
+        let page = known.filter(|id| after.is_none_or(|cursor| id.as_str() > cursor.key())).take(limit);
+        let page = page.filter_map(|id| tx.within(&id, rows::tenant).transpose());
+        let found = page.collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Page::of(found, size, |tenant| tenant.id.to_string()))
+    })
+}
+
+/// Seeing a tenant from outside.
+#[derive(Debug)]
+pub struct ReadTenant;
+
+impl Action for ReadTenant {
+    const NAME: &'static str = "identity.tenant.read";
+    const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
+}
+
+/// Seeing the tenant that one belongs to.
+#[derive(Debug)]
+pub struct ReadOwnTenant;
+
+impl Action for ReadOwnTenant {
+    const NAME: &'static str = "identity.tenant.read";
+    const PERMISSION: Option<Permission> = None;
+}
+
+/// Why a tenant was not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantError {
+    /// The caller may not see it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is none, or none that the caller may know of.
+    #[error("no tenant `{0}`")]
+    NotFound(TenantId),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// One tenant: any for the platform, one's own for everybody.
+pub fn tenant(db: &Database, caller: &Caller, id: &TenantId) -> Result<Tenant, TenantError> {
+    let found = if caller.tenant() == id {
+        db.read(&caller.authorize::<ReadOwnTenant>()?, |tx| rows::tenant(tx))
+    } else {
+        let _granted = caller.authorize::<ReadTenant>()?;
+        #[expect(clippy::disallowed_methods, reason = "the platform sees that a tenant exists, and nothing inside it")]
+        db.system(Reason::Registry, |tx| tx.within(id, rows::tenant))
+    };
+    found?.ok_or_else(|| TenantError::NotFound(id.clone()))
+}
+
+/// What becomes different about a tenant; `None` leaves as it is.
+#[derive(Clone, Debug)]
+pub struct TenantChange {
+    /// The revision that the change was made for.
+    pub expected_revision: u64,
+    /// What people call it.
+    pub name: Option<Text<100>>,
+    /// What it may have, in whole.
+    pub settings: Option<Settings>,
+    /// Whether its keys are good.
+    pub status: Option<TenantStatus>,
+}
+
+/// Changing or suspending a tenant.
+#[derive(Debug)]
+pub struct UpdateTenant;
+
+impl Action for UpdateTenant {
+    const NAME: &'static str = "identity.tenant.update";
+    const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
+}
+
+impl PlatformAction for UpdateTenant {}
+
+/// Why a tenant was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateTenantError {
+    /// The caller may not change tenants.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is none.
+    #[error("no tenant `{0}`")]
+    NotFound(TenantId),
+    /// It was changed meanwhile.
+    #[error("the tenant is at revision {0}")]
+    Stale(u64),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// Changes a tenant. Suspending it refuses all its keys until it is active again.
+pub fn update_tenant(
+    db: &Database,
+    caller: &Caller,
+    id: &TenantId,
+    change: TenantChange,
+) -> Result<Tenant, UpdateTenantError> {
+    let grant = caller.authorize::<UpdateTenant>()?;
+    if id.is_system() {
+        return Err(UpdateTenantError::NotFound(id.clone()));
+    }
+    let TenantChange { expected_revision, name, settings, status } = change;
+    db.write_platform(grant, id, |tx| {
+        let before = rows::tenant(tx)?.ok_or_else(|| UpdateTenantError::NotFound(id.clone()))?;
+        if before.revision != expected_revision {
+            return Err(UpdateTenantError::Stale(before.revision));
+        }
+        let after = Tenant {
+            name: name.unwrap_or_else(|| before.name.clone()),
+            settings: settings.unwrap_or_else(|| before.settings.clone()),
+            status: status.unwrap_or(before.status),
+            revision: before.revision + 1,
+            id: before.id.clone(),
+            created_at: before.created_at,
+        };
+        rows::save_tenant(tx, &after)?;
+        Ok((entries::tenant_updated(&before, &after), after))
+    })
+}
