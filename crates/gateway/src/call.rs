@@ -1,0 +1,362 @@
+//! A model call as a list of steps, each of which needs the proof made by the step before:
+//! `Grant<Invoke>` → `Reservation` → [`Flight`] (the request's entry is on its way) → answer → settled → recorded → reply.
+
+use std::sync::Arc;
+
+use authz::{Action, Caller, Forbidden, Grant, Permission};
+use bytes::Bytes;
+use catalog::Published;
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use kernel::{AgentId, CallId, UserId, VersionId};
+use store::Attributed;
+use usage::{BudgetExhausted, Charge, LeaseError, Measure, Price, Reservation, Tokens};
+
+use crate::entries::{self, Bill};
+use crate::recorder::{Change, Durable, NotRecorded, Recorder};
+use crate::request::{ChatRequest, Governed, RequestError};
+use crate::stream::{Body, Relay};
+use crate::transcript::Transcript;
+use crate::upstream::{SendError, Upstream};
+use crate::view::View;
+use crate::{Gateway, wire};
+
+/// Running an agent's published version.
+#[derive(Debug)]
+pub struct Invoke;
+
+impl Action for Invoke {
+    const NAME: &'static str = "gateway.call";
+    const PERMISSION: Option<Permission> = Some(Permission::AgentExecute);
+}
+
+/// What a client asks of the gateway.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The agent that a header or the key names; the body's `model` goes before it.
+    pub agent: Option<AgentId>,
+    /// The body, as sent.
+    pub body: &'a [u8],
+}
+
+/// Why a call was not made, or its answer not given.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// The caller may not run agents.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The body cannot be forwarded.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Neither the body, nor a header, nor the key says which agent this is for.
+    #[error("no agent is named: put its id into `model`, send it as `taskforce-agent`, or use a key that is bound to it")]
+    AgentNotNamed,
+    /// No such agent here, or none of its versions is published.
+    #[error("there is no published agent `{0}`")]
+    AgentNotFound(AgentId),
+    /// The published version does not say which model it uses.
+    #[error("version {number} of the agent names no `model`: publish one that does")]
+    NoModel {
+        /// The version's number.
+        number: String,
+    },
+    /// The model has no price, so its cost could not be kept within a budget.
+    #[error("the model `{0}` has no price: an administrator sets one with `POST /api/v1/admin/prices`")]
+    NoPrice(String),
+    /// No upstream serves the model.
+    #[error("no configured upstream serves the model `{0}`")]
+    NoUpstream(String),
+    /// A budget does not cover the call.
+    #[error(transparent)]
+    Budget(#[from] BudgetExhausted),
+    /// What must be recorded cannot be.
+    #[error("the call cannot be recorded, so it is not made")]
+    NotRecorded(#[from] NotRecorded),
+    /// The database did not answer.
+    #[error("the database is unavailable")]
+    Database(#[source] store::StoreError),
+    /// The upstream gave no usable answer.
+    #[error(transparent)]
+    Upstream(#[from] SendError),
+    /// The upstream refused Taskforce's own credentials, or failed.
+    #[error("the upstream `{name}` answered with status {status}")]
+    UpstreamStatus {
+        /// Its name.
+        name: String,
+        /// What it answered.
+        status: u16,
+    },
+    /// The answer broke off.
+    #[error("the answer of the upstream `{name}` broke off: {reason}")]
+    BrokenOff {
+        /// Its name.
+        name: String,
+        /// What happened.
+        reason: &'static str,
+    },
+}
+
+/// What the records of a call say of it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) agent: AgentId,
+    pub(crate) version: VersionId,
+    pub(crate) digest: String,
+    pub(crate) view: u64,
+    pub(crate) user: UserId,
+    pub(crate) price: Price,
+    pub(crate) upstream: String,
+    pub(crate) stream: bool,
+    pub(crate) wants_usage: bool,
+    pub(crate) input_bound: u64,
+    pub(crate) output_bound: u64,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The upstream answered; what it reported, if it did.
+    Completed(Option<Tokens>),
+    /// The upstream took no call: nothing is charged.
+    Refused(&'static str),
+    /// The answer broke off: it is charged as far as it came.
+    BrokenOff(&'static str),
+    /// The client went away.
+    Aborted,
+}
+
+/// A call on its way. It ends once: by [`Flight::end`], or, when it is dropped, as aborted.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    gateway: Arc<Gateway>,
+    grant: Grant<Invoke>,
+    call: Arc<Call>,
+    reservation: Option<Reservation>,
+    pub(crate) answer: Transcript,
+}
+
+impl Gateway {
+    /// Makes a call and begins its answer.
+    pub async fn chat(self: Arc<Self>, asked: Asked<'_>) -> Result<Response<Body>, ChatError> {
+        let grant = asked.caller.authorize::<Invoke>()?;
+        let request = ChatRequest::parse(asked.body)?;
+        let agent = request.agent().or(asked.agent).ok_or(ChatError::AgentNotNamed)?;
+        let view = self.views().of(grant.tenant()).ok_or_else(|| ChatError::AgentNotFound(agent.clone()))?;
+        let version = view.agents.get(&agent).ok_or_else(|| ChatError::AgentNotFound(agent.clone()))?;
+        let (price, upstream) = self.route(&view, version)?;
+        let governed = request.governed(version, &price.model)?;
+        let call = self.call(&grant, &request, version, (&view, price, upstream, &governed))?;
+        let reservation = self.reserve(&grant, &view, &call).await?;
+        let (flight, opened) = self.open(grant, call, reservation, &governed.body);
+        let body = Bytes::from(governed.body);
+        let (recorded, answer) = tokio::join!(opened, self.upstreams().send(upstream, body, request.stream));
+        recorded.unwrap_or(Err(NotRecorded::Unavailable)).inspect_err(|error| {
+            tracing::warn!(error = error as &dyn std::error::Error, "a call was not made durable and gets no answer");
+        })?;
+        flight.answered(answer).await
+    }
+
+    fn route<'v>(&self, view: &'v View, version: &Published) -> Result<(&'v Price, &Upstream), ChatError> {
+        let no_model = || ChatError::NoModel { number: version.number.to_string() };
+        let model = version.definition.model().ok_or_else(no_model)?;
+        let now = self.db().moment().now();
+        let price = view.prices.price(model, now).ok_or_else(|| ChatError::NoPrice(model.to_owned()))?;
+        let upstream = self.upstreams().serving(model).ok_or_else(|| ChatError::NoUpstream(model.to_owned()))?;
+        Ok((price, upstream))
+    }
+
+    fn call(
+        &self,
+        grant: &Grant<Invoke>,
+        request: &ChatRequest<'_>,
+        version: &Published,
+        (view, price, upstream, governed): (&View, &Price, &Upstream, &Governed),
+    ) -> Result<Arc<Call>, ChatError> {
+        let not_a_user = || ChatError::Database(store::StoreError::Decode("a caller that is a user"));
+        Ok(Arc::new(Call {
+            id: self.db().moment().id(),
+            agent: version.agent_id.clone(),
+            version: version.version_id.clone(),
+            digest: version.digest.to_string(),
+            view: view.version,
+            user: grant.caller().actor().id.parse().map_err(|_| not_a_user())?,
+            price: price.clone(),
+            upstream: upstream.name().to_owned(),
+            stream: request.stream,
+            wants_usage: request.wants_usage(),
+            input_bound: governed.input_bound,
+            output_bound: output_bound(price, governed),
+        }))
+    }
+
+    /// Sets the most that the call can cost aside; only when this node's lease does not cover it, the database is asked.
+    async fn reserve(
+        self: &Arc<Self>,
+        grant: &Grant<Invoke>,
+        view: &View,
+        call: &Call,
+    ) -> Result<Reservation, ChatError> {
+        let amount = call.price.worst_case(call.input_bound, call.output_bound);
+        let limits: Vec<_> = view.limits.iter().filter(|limit| limit.applies(&call.agent, &call.user)).cloned().collect();
+        let short = match self.purse().reserve(grant.tenant(), &limits, amount, self.db().moment().now()) {
+            Ok(reservation) => return Ok(reservation),
+            Err(short) => short,
+        };
+        let gateway = Arc::clone(self);
+        let leased = tokio::task::spawn_blocking(move || gateway.purse().lease(gateway.db(), short)).await;
+        match leased.map_err(|error| ChatError::Database(store::StoreError::Unavailable(Box::new(error))))? {
+            Ok(reservation) => Ok(reservation),
+            Err(LeaseError::Exhausted(exhausted)) => Err(exhausted.into()),
+            Err(LeaseError::Database(error)) => Err(ChatError::Database(error)),
+        }
+    }
+
+    /// Hands in the request's entry. From here on the call has an end, whatever happens.
+    fn open(
+        self: &Arc<Self>,
+        grant: Grant<Invoke>,
+        call: Arc<Call>,
+        mut reservation: Reservation,
+        body: &[u8],
+    ) -> (Flight, Durable) {
+        let row = reservation.open(usage_call(&call));
+        let entry = Attributed::new(&grant, entries::requested(&call, reservation.amount(), body));
+        let opened = self.recorder().submit(grant.tenant().clone(), entry, Change::Opened(row));
+        let (gateway, reservation, answer) = (Arc::clone(self), Some(reservation), Transcript::new());
+        (Flight { gateway, grant, call, reservation, answer }, opened)
+    }
+}
+
+/// The most output tokens that all answers to the call can have together.
+fn output_bound(price: &Price, governed: &Governed) -> u64 {
+    let each = governed.max_output.map_or(price.max_output_tokens, |limit| limit.min(price.max_output_tokens));
+    each.saturating_mul(governed.choices)
+}
+
+fn usage_call(call: &Call) -> usage::Call {
+    usage::Call {
+        id: call.id.clone(),
+        agent: call.agent.clone(),
+        version: call.version.clone(),
+        user: call.user.clone(),
+        model: call.price.model.clone(),
+        price_id: call.price.id.clone(),
+    }
+}
+
+impl Flight {
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The upstream's answer has begun, or there is none.
+    async fn answered(self, answer: Result<Response<Incoming>, SendError>) -> Result<Response<Body>, ChatError> {
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                self.record(Ending::Refused("the upstream gave no answer")).await?;
+                return Err(error.into());
+            }
+        };
+        if !response.status().is_success() {
+            return self.refused(response).await;
+        }
+        let events = response.headers().get(http::header::CONTENT_TYPE);
+        let events = events.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        if self.call.stream && events {
+            let mut reply = wire::reply(&response, &self.call.id);
+            *reply.body_mut() = Body::Relay(Box::new(Relay::new(self, response.into_body())));
+            return Ok(reply);
+        }
+        self.whole(response).await
+    }
+
+    /// An answer in one piece: it leaves when its own record is durable.
+    async fn whole(mut self, response: Response<Incoming>) -> Result<Response<Body>, ChatError> {
+        let mut reply = wire::reply(&response, &self.call.id);
+        let Ok(body) = wire::collect(response.into_body()).await else {
+            let (name, reason) = (self.call.upstream.clone(), "it was not received whole");
+            self.record(Ending::BrokenOff(reason)).await?;
+            return Err(ChatError::BrokenOff { name, reason });
+        };
+        self.answer.push(&body);
+        self.record(Ending::Completed(wire::reported(&body))).await?;
+        *reply.body_mut() = Body::whole(body);
+        Ok(reply)
+    }
+
+    /// The upstream refused the call. What the client may mend is passed on; what it may not know is not.
+    async fn refused(mut self, response: Response<Incoming>) -> Result<Response<Body>, ChatError> {
+        let status = response.status();
+        let name = self.call.upstream.clone();
+        let mut reply = wire::reply(&response, &self.call.id);
+        let body = wire::collect(response.into_body()).await.unwrap_or_default();
+        self.answer.push(&body);
+        self.record(Ending::Refused("the upstream refused the call")).await?;
+        let ours = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+        if !status.is_client_error() || ours {
+            return Err(ChatError::UpstreamStatus { name, status: status.as_u16() });
+        }
+        *reply.status_mut() = status;
+        *reply.body_mut() = Body::whole(body);
+        Ok(reply)
+    }
+
+    async fn record(mut self, ending: Ending) -> Result<u64, NotRecorded> {
+        self.end(ending).await.unwrap_or(Err(NotRecorded::Unavailable))
+    }
+
+    /// Settles the call and hands in its end. Called once; a second call finds nothing to end.
+    pub(crate) fn end(&mut self, ending: Ending) -> Durable {
+        let Some(reservation) = self.reservation.take() else {
+            return tokio::sync::oneshot::channel().1;
+        };
+        let (action, reason, charge, measure) = self.weigh(&ending);
+        let settled = reservation.settle(charge);
+        let tokens = settled.charge().tokens();
+        let bill = Bill { tokens: &tokens, cost: settled.cost(), estimated: measure != Measure::Reported, reason };
+        let entry = Attributed::new(&self.grant, entries::ended(action, &self.call, &bill, &self.answer));
+        let usage = usage::Usage { call: usage_call(&self.call), measure, settled };
+        let change = Change::Ended(self.call.id.clone(), Box::new(usage));
+        self.gateway.recorder().submit(self.grant.tenant().clone(), entry, change)
+    }
+
+    /// What the ending is called and what it costs: never less than what is known to have been used, never more than
+    /// what was held unless the upstream reports more.
+    fn weigh(&self, ending: &Ending) -> (&'static str, Option<&'static str>, Charge, Measure) {
+        let price = &self.call.price;
+        match ending {
+            Ending::Completed(Some(tokens)) => (entries::COMPLETED, None, price.charge(tokens), Measure::Reported),
+            Ending::Completed(None) => {
+                let reason = Some("the upstream reported no usage");
+                (entries::COMPLETED, reason, self.estimate(), Measure::Estimated)
+            }
+            Ending::Refused(reason) => (entries::FAILED, Some(reason), Charge::nothing(price), Measure::Reported),
+            Ending::BrokenOff(reason) => (entries::FAILED, Some(reason), self.estimate(), Measure::Estimated),
+            Ending::Aborted => {
+                let reason = Some("the client went away");
+                (entries::ABORTED, reason, self.estimate(), Measure::Estimated)
+            }
+        }
+    }
+
+    /// Counts every byte that passed as a token; of a whole answer nothing passed, so it counts as the longest that it
+    /// may be. Never more than what was held.
+    fn estimate(&self) -> Charge {
+        let bound = self.call.output_bound;
+        let output = if self.call.stream { self.answer.length().min(bound) } else { bound };
+        self.call.price.charge(&Tokens { input: self.call.input_bound, cached: 0, output })
+    }
+}
+
+impl Drop for Flight {
+    /// The client went away, or the request's entry was refused: the call's end is handed in, and nobody waits for it.
+    fn drop(&mut self) {
+        if self.reservation.is_some() {
+            drop(self.end(Ending::Aborted));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The sequencer of the data plane: one thread that writes the entries of many calls with one commit.
+//!
+//! **Invariant:** a record is acknowledged after its commit. The end of a call that cannot be written now is kept and
+//! written later; the beginning of one is refused, and with it the call.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use kernel::{CallId, TenantId};
+use store::{Attributed, Database, Job, StoreError, WriteTx};
+use tokio::sync::oneshot;
+use usage::{OpenCall, Usage};
+
+/// How many records may wait; more than that, and calls are refused.
+const QUEUE: usize = 8_192;
+/// How many records share a commit.
+const BATCH: usize = 1_024;
+/// How soon ends that could not be written are tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Why a record is not durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotRecorded {
+    /// The database did not take it.
+    #[error("the ledger cannot be written at the moment")]
+    Unavailable,
+    /// Too many records are waiting.
+    #[error("the ledger is written too slowly for the calls that come in")]
+    Overloaded,
+}
+
+/// What a call leaves besides its entry.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Opened(OpenCall),
+    Ended(CallId, Box<Usage>),
+}
+
+/// One record on its way.
+#[derive(Debug)]
+struct Record {
+    tenant: TenantId,
+    entry: Attributed,
+    change: Change,
+    done: Option<oneshot::Sender<Result<u64, NotRecorded>>>,
+}
+
+/// Where calls hand in their records.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder(SyncSender<Record>);
+
+/// Becomes ready when the record is durable, with the entry's place in the ledger.
+pub(crate) type Durable = oneshot::Receiver<Result<u64, NotRecorded>>;
+
+/// The sequencer's work. Runs until every [`Recorder`] is gone, and writes what is left first.
+#[derive(Debug)]
+pub struct Sequencer {
+    db: Database,
+    records: Receiver<Record>,
+    kept: VecDeque<Record>,
+}
+
+pub(crate) fn recorder(db: Database) -> (Recorder, Sequencer) {
+    let (send, records) = sync_channel(QUEUE);
+    (Recorder(send), Sequencer { db, records, kept: VecDeque::new() })
+}
+
+impl Recorder {
+    /// Hands in a record. Never blocks.
+    pub(crate) fn submit(&self, tenant: TenantId, entry: Attributed, change: Change) -> Durable {
+        let (done, durable) = oneshot::channel();
+        let refused = match self.0.try_send(Record { tenant, entry, change, done: Some(done) }) {
+            Ok(()) => return durable,
+            Err(TrySendError::Full(record)) => (record, NotRecorded::Overloaded),
+            Err(TrySendError::Disconnected(record)) => (record, NotRecorded::Unavailable),
+        };
+        let (mut record, reason) = refused;
+        record.answer(Err(reason));
+        durable
+    }
+}
+
+impl Record {
+    fn answer(&mut self, result: Result<u64, NotRecorded>) {
+        if let Some(done) = self.done.take() {
+            // A call that no longer waits has ended; its record is durable all the same.
+            let _ended = done.send(result);
+        }
+    }
+}
+
+impl Sequencer {
+    /// Writes records until the gateway is gone.
+    pub fn run(mut self) {
+        loop {
+            let first = if self.kept.is_empty() {
+                self.records.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.records.recv_timeout(RETRY)
+            };
+            let closed = matches!(first, Err(RecvTimeoutError::Disconnected));
+            let mut batch: Vec<Record> = self.kept.drain(..).collect();
+            batch.extend(first.ok());
+            batch.extend(self.records.try_iter().take(BATCH));
+            self.write(batch);
+            if closed {
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Record>) {
+        let mut shares: Vec<Vec<Record>> = Vec::new();
+        for record in batch {
+            match shares.iter_mut().find(|share| share.first().is_some_and(|first| first.tenant == record.tenant)) {
+                Some(share) => share.push(record),
+                None => shares.push(vec![record]),
+            }
+        }
+        let jobs = shares.iter().filter_map(|share| Some((share.first()?.tenant.clone(), job(share)))).collect();
+        let results = self.db.write_shares(jobs);
+        for (share, result) in shares.into_iter().zip(results) {
+            match result {
+                Ok(places) => {
+                    for (mut record, place) in share.into_iter().zip(places) {
+                        record.answer(Ok(place.seq));
+                    }
+                }
+                Err(StoreError::Unavailable(error)) => self.keep(share, &*error),
+                // One record may have spoiled the share: the others are written without it.
+                Err(_) if share.len() > 1 => share.into_iter().for_each(|record| self.write(vec![record])),
+                Err(error) => refuse(share, &error),
+            }
+        }
+    }
+
+    /// Keeps the ends for later and refuses the beginnings.
+    fn keep(&mut self, share: Vec<Record>, error: &dyn std::error::Error) {
+        tracing::error!(error, records = share.len(), "the ledger cannot be written; calls are refused until it can");
+        for mut record in share {
+            record.answer(Err(NotRecorded::Unavailable));
+            if matches!(record.change, Change::Ended(..)) {
+                self.kept.push_back(record);
+            }
+        }
+    }
+}
+
+/// A record that the database will never take: a defect. Its call stays open and is closed as unknown at the next start.
+fn refuse(share: Vec<Record>, error: &StoreError) {
+    for mut record in share {
+        tracing::error!(error = error as &dyn std::error::Error, tenant.id = %record.tenant, "a record was refused");
+        record.answer(Err(NotRecorded::Unavailable));
+    }
+}
+
+fn job(share: &[Record]) -> Job<'_> {
+    Box::new(move |tx: &mut WriteTx<'_>| {
+        let (mut opened, mut ended, mut closed) = (Vec::new(), Vec::new(), Vec::new());
+        for record in share {
+            match &record.change {
+                Change::Opened(call) => opened.push(call),
+                Change::Ended(id, usage) => {
+                    closed.push(id);
+                    ended.push(&**usage);
+                }
+            }
+        }
+        usage::open_calls(tx, &opened)?;
+        usage::record(tx, &ended)?;
+        usage::close_calls(tx, &closed)?;
+        Ok(share.iter().map(|record| record.entry.clone()).collect())
+    })
+}

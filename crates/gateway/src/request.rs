@@ -1,0 +1,268 @@
+//! A chat request, read only as far as governing it needs, and rewritten only where the published version says so.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use kernel::AgentId;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use catalog::{Definition, Published};
+
+/// Why a request cannot be forwarded. `pointer` names the field (RFC 6901).
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Not one JSON object.
+    #[error("the body is not a JSON object: {0}")]
+    Malformed(String),
+    /// A field holds what it must not.
+    #[error("{detail}")]
+    Invalid {
+        /// The field.
+        pointer: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A field that would lead the request elsewhere.
+    #[error("`{0}` is not accepted here: upstreams are configured by administrators")]
+    Rerouting(String),
+    /// A tool that the published version does not have.
+    #[error("the tool `{tool}` is not part of the published version")]
+    ForeignTool {
+        /// The field.
+        pointer: String,
+        /// The tool's name.
+        tool: String,
+    },
+}
+
+/// Fields that some gateways let a client choose the upstream by. Here they are refused.
+const REROUTING: [&str; 8] =
+    ["api_base", "base_url", "api_key", "extra_headers", "extra_body", "proxy", "api_version", "custom_llm_provider"];
+
+/// A chat request in the client's own words: the fields of its body, unread unless named here.
+#[derive(Debug)]
+pub struct ChatRequest<'a> {
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// The model asked for; it may name an agent.
+    pub model: Option<String>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    include_usage: bool,
+    choices: u64,
+    max_output: Option<u64>,
+}
+
+impl<'a> ChatRequest<'a> {
+    /// Reads a body.
+    pub fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
+        let Fields(fields) =
+            serde_json::from_slice(body).map_err(|error| RequestError::Malformed(error.to_string()))?;
+        if let Some((name, _)) = fields.iter().find(|(name, _)| REROUTING.contains(&&**name)) {
+            return Err(RequestError::Rerouting(name.to_string()));
+        }
+        let options: Option<StreamOptions> = read(&fields, "stream_options")?;
+        let legacy: Option<u64> = read(&fields, "max_tokens")?;
+        let max_output = read(&fields, "max_completion_tokens")?.or(legacy);
+        let messages: Vec<&RawValue> = read(&fields, "messages")?.unwrap_or_default();
+        if messages.is_empty() {
+            return Err(invalid("/messages", "must be an array with at least one message"));
+        }
+        Ok(Self {
+            model: read(&fields, "model")?,
+            stream: read(&fields, "stream")?.unwrap_or(false),
+            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+            choices: read::<u64>(&fields, "n")?.unwrap_or(1).max(1),
+            max_output,
+            fields,
+        })
+    }
+
+    /// The agent that the `model` field names, if it names one.
+    pub fn agent(&self) -> Option<AgentId> {
+        self.model.as_deref()?.parse().ok()
+    }
+
+    /// Whether the client asked for the usage chunk of a stream.
+    pub const fn wants_usage(&self) -> bool {
+        self.include_usage
+    }
+
+    /// Writes the request as the published version wants it: its model, its parameters, its prompt first, only its
+    /// tools. What the version does not speak of stays as the client sent it, byte for byte.
+    pub fn governed(&self, version: &Published, model: &str) -> Result<Governed, RequestError> {
+        let definition = &version.definition;
+        self.check_tools(definition)?;
+        let parameters = definition.parameters();
+        let max_output = self.max_output(definition);
+        let mut body = Vec::with_capacity(512 + self.fields.iter().map(|(_, value)| value.get().len()).sum::<usize>());
+        body.extend_from_slice(b"{\"model\":");
+        push_string(&mut body, model);
+        for (name, value) in &self.fields {
+            let ours = matches!(&**name, "model" | "stream_options" | "max_tokens" | "max_completion_tokens");
+            if ours || parameters.contains_key(&**name) {
+                continue;
+            }
+            push_name(&mut body, name);
+            match (&**name, definition.system_prompt()) {
+                ("messages", Some(prompt)) => push_messages(&mut body, prompt, value.get()),
+                _ => body.extend_from_slice(value.get().as_bytes()),
+            }
+        }
+        for (name, value) in parameters.iter().filter(|(name, _)| !name.starts_with("max_")) {
+            push_name(&mut body, name);
+            body.extend_from_slice(value.to_string().as_bytes());
+        }
+        if let Some((name, limit)) = max_output {
+            push_name(&mut body, name);
+            body.extend_from_slice(limit.to_string().as_bytes());
+        }
+        self.push_stream_options(&mut body)?;
+        body.push(b'}');
+        let input_bound = self.input_bound(body.len())?;
+        Ok(Governed { body, input_bound, max_output: max_output.map(|(_, limit)| limit), choices: self.choices })
+    }
+
+    /// The usage of a stream is always asked for: without it nothing could be charged.
+    fn push_stream_options(&self, body: &mut Vec<u8>) -> Result<(), RequestError> {
+        if !self.stream {
+            return Ok(());
+        }
+        push_name(body, "stream_options");
+        let mut options: serde_json::Map<String, serde_json::Value> =
+            read(&self.fields, "stream_options")?.unwrap_or_default();
+        options.insert("include_usage".to_owned(), true.into());
+        body.extend_from_slice(serde_json::Value::Object(options).to_string().as_bytes());
+        Ok(())
+    }
+
+    /// The output limit that goes upstream: the version's, or a lower one of the client's, under the name in use.
+    fn max_output(&self, definition: &Definition) -> Option<(&'static str, u64)> {
+        let parameters = definition.parameters();
+        let of = |name: &str| parameters.get(name).and_then(serde_json::Value::as_u64);
+        let version = of("max_completion_tokens").or_else(|| of("max_tokens"));
+        let limit = match (version, self.max_output) {
+            (Some(version), Some(client)) => version.min(client),
+            (Some(limit), None) | (None, Some(limit)) => limit,
+            (None, None) => return None,
+        };
+        let legacy = self.has("max_tokens") || (parameters.contains_key("max_tokens") && !self.has("max_completion_tokens"));
+        Some((if legacy { "max_tokens" } else { "max_completion_tokens" }, limit))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known == name)
+    }
+
+    fn check_tools(&self, definition: &Definition) -> Result<(), RequestError> {
+        let tools: Vec<Tool> = read(&self.fields, "tools")?.unwrap_or_default();
+        for (at, tool) in tools.iter().enumerate() {
+            let name = tool.function.as_ref().map(|function| function.name.as_str());
+            if !name.is_some_and(|name| definition.tools().any(|known| known == name)) {
+                let tool = name.unwrap_or(&tool.kind).to_owned();
+                return Err(RequestError::ForeignTool { pointer: format!("/tools/{at}"), tool });
+            }
+        }
+        Ok(())
+    }
+
+    /// At most so many input tokens: no tokenizer makes more tokens than there are bytes. A picture that is only
+    /// linked has no bytes here; it counts as 8,192.
+    fn input_bound(&self, body: usize) -> Result<u64, RequestError> {
+        const LINKED: usize = 8_192;
+        let messages: &RawValue = read(&self.fields, "messages")?.unwrap_or(RawValue::NULL);
+        let linked = messages.get().matches("\"image_url\"").count() + messages.get().matches("\"file_id\"").count();
+        u64::try_from(body + linked * LINKED).map_err(|_| invalid("", "the body is too long"))
+    }
+}
+
+/// A request as it goes upstream, and what bounds its cost.
+#[derive(Debug)]
+pub struct Governed {
+    /// The body.
+    pub body: Vec<u8>,
+    /// At most so many input tokens.
+    pub input_bound: u64,
+    /// At most so many output tokens for each choice, where a limit is set.
+    pub max_output: Option<u64>,
+    /// How many answers are asked for.
+    pub choices: u64,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Tool {
+    #[serde(rename = "type", default)]
+    kind: String,
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: String,
+}
+
+/// The fields of an object, in order, their values unread.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(12);
+                while let Some(Name(name)) = map.next_key()? {
+                    if fields.iter().any(|(known, _)| *known == name) {
+                        return Err(serde::de::Error::custom(format!("duplicate field `{name}`")));
+                    }
+                    fields.push((name, map.next_value()?));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn read<'a, T: Deserialize<'a>>(fields: &[(Cow<'a, str>, &'a RawValue)], name: &str) -> Result<Option<T>, RequestError> {
+    let Some((_, value)) = fields.iter().find(|(known, _)| known == name) else {
+        return Ok(None);
+    };
+    serde_json::from_str(value.get()).map_err(|error| invalid(&format!("/{name}"), &error.to_string()))
+}
+
+fn invalid(pointer: &str, detail: &str) -> RequestError {
+    RequestError::Invalid { pointer: pointer.to_owned(), detail: detail.to_owned() }
+}
+
+fn push_name(body: &mut Vec<u8>, name: &str) {
+    body.push(b',');
+    push_string(body, name);
+    body.push(b':');
+}
+
+fn push_string(body: &mut Vec<u8>, text: &str) {
+    body.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+}
+
+/// Puts the version's prompt before the client's messages. `messages` is an array with at least one item.
+fn push_messages(body: &mut Vec<u8>, prompt: &str, messages: &str) {
+    body.extend_from_slice(b"[{\"role\":\"system\",\"content\":");
+    push_string(body, prompt);
+    body.extend_from_slice(b"},");
+    body.extend_from_slice(messages.trim_start().trim_start_matches('[').as_bytes());
+}

@@ -1,0 +1,210 @@
+//! The body of an answer: in one piece, or a stream that passes by while it is metered.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+use usage::Tokens;
+
+use crate::call::{Ending, Flight};
+use crate::recorder::Durable;
+use crate::sse::{self, Splitter};
+use crate::wire;
+
+/// How long a stream may be silent.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long an answer may take altogether.
+pub(crate) const TOTAL: Duration = Duration::from_secs(600);
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// In one piece.
+    Whole(Full<Bytes>),
+    /// As a stream of events.
+    Relay(Box<Relay>),
+}
+
+impl Body {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(whole) => Pin::new(whole).poll_frame(context),
+            Self::Relay(relay) => relay.poll_next(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.is_end_stream(),
+            Self::Relay(relay) => matches!(relay.stage, Stage::Done),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(whole) => whole.size_hint(),
+            Self::Relay(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A stream on its way from the upstream to the client. Events pass as they come; the last one leaves when the call's
+/// end is durable. Dropped before, the call ends as aborted.
+#[derive(Debug)]
+pub struct Relay {
+    upstream: Incoming,
+    flight: Flight,
+    splitter: Splitter,
+    tokens: Option<Tokens>,
+    ready: VecDeque<Bytes>,
+    stage: Stage,
+    silence: Pin<Box<Sleep>>,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Events come in.
+    Relaying,
+    /// The end is being recorded; then `last` may leave.
+    Recording(Durable, Bytes),
+    Done,
+}
+
+impl Relay {
+    pub(crate) fn new(flight: Flight, upstream: Incoming) -> Self {
+        let now = Instant::now();
+        Self {
+            upstream,
+            flight,
+            splitter: Splitter::default(),
+            tokens: None,
+            ready: VecDeque::new(),
+            stage: Stage::Relaying,
+            silence: Box::pin(tokio::time::sleep_until(now + IDLE)),
+            deadline: now + TOTAL,
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Some(bytes));
+            }
+            match &mut self.stage {
+                Stage::Relaying => ready!(self.poll_upstream(context)),
+                Stage::Recording(durable, last) => {
+                    let recorded = ready!(Pin::new(durable).poll(context));
+                    let last = std::mem::take(last);
+                    let recorded = matches!(recorded, Ok(Ok(_)));
+                    self.ready.push_back(if recorded { last } else { wire::error_event(UNRECORDED) });
+                    self.stage = Stage::Done;
+                }
+                Stage::Done => return self.poll_drain(context),
+            }
+        }
+    }
+
+    /// Takes the upstream's next bytes, or its end, or its silence.
+    fn poll_upstream(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match Pin::new(&mut self.upstream).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Ok(bytes) = frame.into_data() {
+                    self.silence.as_mut().reset((Instant::now() + IDLE).min(self.deadline));
+                    self.take(bytes);
+                }
+            }
+            Poll::Ready(Some(Err(_))) => self.break_off("the connection to the upstream broke"),
+            Poll::Ready(None) => self.upstream_ended(),
+            Poll::Pending => {
+                ready!(self.silence.as_mut().poll(context));
+                self.break_off("the upstream was silent for too long");
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Passes events on. Bytes that hold whole events and nothing to hide pass as they are.
+    fn take(&mut self, bytes: Bytes) {
+        self.flight.answer.push(&bytes);
+        let at_boundary = self.splitter.is_empty();
+        if self.splitter.push(&bytes).is_err() {
+            return self.break_off("an event was longer than 4 MiB");
+        }
+        let (mut passed, mut hidden) = (BytesMut::new(), false);
+        while let Some(event) = self.splitter.next() {
+            let data = sse::data(&event);
+            if &*data == b"[DONE]" {
+                self.pass(passed.freeze());
+                let tokens = self.tokens.take();
+                return self.finish(Ending::Completed(tokens), event);
+            }
+            if self.is_hidden(&data) {
+                hidden = true;
+            } else {
+                passed.extend_from_slice(&event);
+            }
+        }
+        let untouched = at_boundary && !hidden && self.splitter.is_empty();
+        self.pass(if untouched { bytes } else { passed.freeze() });
+    }
+
+    /// Notes what an event reports, and says whether it is one that only we asked for.
+    fn is_hidden(&mut self, data: &[u8]) -> bool {
+        let Some(chunk) = wire::chunk(data) else {
+            return false;
+        };
+        self.tokens = chunk.tokens.or(self.tokens.take());
+        chunk.only_usage && !self.flight.call().wants_usage
+    }
+
+    fn pass(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.ready.push_back(bytes);
+        }
+    }
+
+    /// The upstream ended without `[DONE]`: complete if it reported what it used, broken off if not.
+    fn upstream_ended(&mut self) {
+        let rest = self.splitter.rest();
+        match self.tokens.take() {
+            Some(tokens) => self.finish(Ending::Completed(Some(tokens)), rest),
+            None => {
+                self.pass(rest);
+                self.break_off("the upstream ended the stream early");
+            }
+        }
+    }
+
+    fn break_off(&mut self, reason: &'static str) {
+        self.finish(Ending::BrokenOff(reason), wire::error_event(reason));
+    }
+
+    fn finish(&mut self, ending: Ending, last: Bytes) {
+        self.stage = Stage::Recording(self.flight.end(ending), last);
+    }
+
+    /// Reads what the upstream still sends after its end, so that its connection can be used again.
+    fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        while let Poll::Ready(Some(Ok(_))) = Pin::new(&mut self.upstream).poll_frame(context) {}
+        Poll::Ready(None)
+    }
+}
+
+const UNRECORDED: &str = "the record of this call could not be made durable";

@@ -1,0 +1,71 @@
+//! What calls are decided by, in memory: one immutable view for each tenant, rebuilt when its configuration changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use catalog::Published;
+use kernel::{AgentId, TenantId};
+use store::{Database, Reason, StoreError, SystemTx};
+use usage::{Limit, PriceBook};
+
+/// One tenant, as calls see it.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// The version of the configuration that it was built from.
+    pub(crate) version: u64,
+    pub(crate) agents: HashMap<AgentId, Arc<Published>>,
+    pub(crate) prices: PriceBook,
+    pub(crate) limits: Vec<Arc<Limit>>,
+}
+
+/// The views of all tenants.
+#[derive(Debug, Default)]
+pub(crate) struct Views(ArcSwap<HashMap<TenantId, Arc<View>>>);
+
+impl Views {
+    pub(crate) fn of(&self, tenant: &TenantId) -> Option<Arc<View>> {
+        self.0.load().get(tenant).cloned()
+    }
+
+    /// Rebuilds the views of the tenants whose configuration has moved.
+    #[expect(clippy::disallowed_methods, reason = "views of all tenants are built from all tenants")]
+    pub(crate) fn refresh(&self, db: &Database) -> Result<(), StoreError> {
+        let fresh = db.system(Reason::Snapshot, |tx| {
+            let known = self.0.load();
+            let moved: Vec<(TenantId, u64)> = tx
+                .tenants()?
+                .into_iter()
+                .filter(|(tenant, version)| known.get(tenant).is_none_or(|view| view.version != *version))
+                .collect();
+            moved.into_iter().map(|(tenant, version)| load(tx, tenant, version)).collect::<Result<Vec<_>, StoreError>>()
+        })?;
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.0.rcu(|old| {
+            let mut all = HashMap::clone(old);
+            for (tenant, view) in &fresh {
+                // Two rebuilds may overlap: the newer configuration stays.
+                if all.get(tenant).is_none_or(|old| old.version < view.version) {
+                    all.insert(tenant.clone(), Arc::clone(view));
+                }
+            }
+            all
+        });
+        Ok(())
+    }
+}
+
+fn load(tx: &mut SystemTx<'_>, tenant: TenantId, version: u64) -> Result<(TenantId, Arc<View>), StoreError> {
+    let view = tx.within(&tenant, |tx| {
+        let published = catalog::published(tx)?;
+        Ok(View {
+            version,
+            agents: published.into_iter().map(|one| (one.agent_id.clone(), Arc::new(one))).collect(),
+            prices: PriceBook::load(tx)?,
+            limits: usage::limits(tx)?,
+        })
+    })?;
+    Ok((tenant, Arc::new(view)))
+}

@@ -1,0 +1,110 @@
+//! The parts of OpenAI's chat completions that the gateway reads, and the answers it passes on.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Response};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use kernel::CallId;
+use serde::Deserialize;
+use usage::Tokens;
+
+use crate::stream::Body;
+
+/// The largest answer in one piece.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// The header that names the call.
+pub(crate) const CALL: HeaderName = HeaderName::from_static("taskforce-call");
+
+#[derive(Deserialize)]
+struct Answer {
+    usage: Option<Reported>,
+}
+
+#[derive(Deserialize)]
+struct Reported {
+    #[serde(default)]
+    prompt_tokens: u64,
+    #[serde(default)]
+    completion_tokens: u64,
+    prompt_tokens_details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    cached_tokens: Option<u64>,
+}
+
+impl From<Reported> for Tokens {
+    fn from(reported: Reported) -> Self {
+        let Reported { prompt_tokens, completion_tokens, prompt_tokens_details } = reported;
+        let cached = prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
+        Self::of_prompt(prompt_tokens, cached, completion_tokens)
+    }
+}
+
+/// The usage that an answer reports.
+pub(crate) fn reported(body: &[u8]) -> Option<Tokens> {
+    serde_json::from_slice::<Answer>(body).ok()?.usage.map(Tokens::from)
+}
+
+/// What one event of a stream says about usage.
+pub(crate) struct Chunk {
+    pub(crate) tokens: Option<Tokens>,
+    /// Whether the event carries nothing but usage.
+    pub(crate) only_usage: bool,
+}
+
+/// Reads an event's data, if it speaks of usage at all.
+pub(crate) fn chunk(data: &[u8]) -> Option<Chunk> {
+    #[derive(Deserialize)]
+    struct Event<'a> {
+        usage: Option<Reported>,
+        #[serde(borrow, default)]
+        choices: Vec<&'a serde_json::value::RawValue>,
+    }
+    if !contains(data, b"\"usage\"") {
+        return None;
+    }
+    let event: Event<'_> = serde_json::from_slice(data).ok()?;
+    let only_usage = event.usage.is_some() && event.choices.is_empty();
+    Some(Chunk { tokens: event.usage.map(Tokens::from), only_usage })
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// An answer like the upstream's, without a body yet.
+pub(crate) fn reply(response: &Response<Incoming>, call: &CallId) -> Response<Body> {
+    let mut reply = Response::new(Body::whole(Bytes::new()));
+    let kind = response.headers().get(CONTENT_TYPE).cloned();
+    let headers: &mut HeaderMap = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/json")));
+    for name in [http::header::RETRY_AFTER, HeaderName::from_static("openai-processing-ms")] {
+        if let Some(value) = response.headers().get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(call.as_str()) {
+        headers.insert(CALL, value);
+    }
+    reply
+}
+
+/// The whole body, or nothing when it breaks off, is too large or takes longer than ten minutes.
+pub(crate) async fn collect(body: Incoming) -> Result<Bytes, ()> {
+    let limited = Limited::new(body, MAX_ANSWER);
+    let collected = tokio::time::timeout(crate::stream::TOTAL, limited.collect()).await;
+    Ok(collected.map_err(|_| ())?.map_err(|_| ())?.to_bytes())
+}
+
+/// An event that tells a stream's reader what went wrong, in the protocol's own form.
+pub(crate) fn error_event(message: &str) -> Bytes {
+    let error = serde_json::json!({ "error": { "message": message, "type": "server_error", "code": null, "param": null } });
+    let mut event = BytesMut::from(&b"data: "[..]);
+    event.extend_from_slice(error.to_string().as_bytes());
+    event.extend_from_slice(b"\n\n");
+    event.freeze()
+}
