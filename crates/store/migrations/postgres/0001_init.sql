@@ -147,7 +147,7 @@ CREATE TABLE approval_requests (
     title TEXT NOT NULL,
     description TEXT NOT NULL,
     requester_id TEXT NOT NULL,
-    author_id TEXT NOT NULL,
+    author_ids TEXT NOT NULL,
     workflow_id TEXT,
     workflow_revision BIGINT NOT NULL,
     required_approvers BIGINT NOT NULL CHECK (required_approvers BETWEEN 1 AND 20),
@@ -158,7 +158,7 @@ CREATE TABLE approval_requests (
     decided_at BIGINT,
     revision BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, review_id),
-    UNIQUE (tenant_id, review_id, requester_id, author_id)
+    UNIQUE (tenant_id, review_id, requester_id, author_ids)
 );
 CREATE INDEX approval_requests_resource ON approval_requests (tenant_id, resource_id);
 CREATE UNIQUE INDEX approval_requests_pending ON approval_requests (tenant_id, resource_id) WHERE status = 'pending';
@@ -168,15 +168,15 @@ CREATE TABLE approval_decisions (
     review_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     requester_id TEXT NOT NULL,
-    author_id TEXT NOT NULL,
+    author_ids TEXT NOT NULL,
     decision TEXT NOT NULL CHECK (decision IN ('approve', 'reject')),
     comment TEXT NOT NULL,
     at BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, review_id, user_id),
-    FOREIGN KEY (tenant_id, review_id, requester_id, author_id)
-        REFERENCES approval_requests (tenant_id, review_id, requester_id, author_id),
+    FOREIGN KEY (tenant_id, review_id, requester_id, author_ids)
+        REFERENCES approval_requests (tenant_id, review_id, requester_id, author_ids),
     FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id),
-    CHECK (user_id <> requester_id AND user_id <> author_id)
+    CHECK (user_id <> requester_id AND strpos(',' || author_ids || ',', ',' || user_id || ',') = 0)
 );
 
 -- Catalog.
@@ -187,6 +187,7 @@ CREATE TABLE agents (
     description TEXT NOT NULL,
     category TEXT NOT NULL,
     tags TEXT NOT NULL,
+    search TEXT NOT NULL,
     owner_id TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -205,7 +206,7 @@ CREATE TABLE versions (
     digest TEXT NOT NULL,
     changelog TEXT NOT NULL,
     created_by TEXT NOT NULL,
-    edited_by TEXT NOT NULL,
+    author_ids TEXT NOT NULL,
     review_id TEXT,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -231,23 +232,33 @@ CREATE TABLE usage_records (
     input_tokens BIGINT NOT NULL,
     cached_tokens BIGINT NOT NULL,
     output_tokens BIGINT NOT NULL,
+    input_nanos BIGINT NOT NULL,
+    cached_nanos BIGINT NOT NULL,
+    output_nanos BIGINT NOT NULL,
     cost_nanos BIGINT NOT NULL,
-    measure TEXT NOT NULL CHECK (measure IN ('reported', 'estimated')),
+    measure TEXT NOT NULL CHECK (measure IN ('reported', 'estimated', 'held')),
     PRIMARY KEY (tenant_id, call_id)
 );
-CREATE INDEX usage_records_at ON usage_records (tenant_id, at);
+CREATE INDEX usage_records_at ON usage_records (tenant_id, at, call_id);
 
+-- Sums of the records, kept in the same transactions. A call whose end is not known costs what was held for it: its
+-- cost has no kinds of tokens.
 CREATE TABLE usage_rollups (
     tenant_id TEXT NOT NULL,
     day BIGINT NOT NULL,
     agent_id TEXT NOT NULL,
     model TEXT NOT NULL,
+    price_id TEXT NOT NULL,
     calls BIGINT NOT NULL,
+    unknown_calls BIGINT NOT NULL,
     input_tokens BIGINT NOT NULL,
     cached_tokens BIGINT NOT NULL,
     output_tokens BIGINT NOT NULL,
+    input_nanos BIGINT NOT NULL,
+    cached_nanos BIGINT NOT NULL,
+    output_nanos BIGINT NOT NULL,
     cost_nanos BIGINT NOT NULL,
-    PRIMARY KEY (tenant_id, day, agent_id, model)
+    PRIMARY KEY (tenant_id, day, agent_id, model, price_id)
 );
 
 CREATE TABLE prices (
@@ -315,3 +326,16 @@ CREATE TABLE open_calls (
     budgets TEXT NOT NULL,
     PRIMARY KEY (tenant_id, call_id)
 );
+
+-- What approvers look at stays what they looked at, and a decided request stays decided.
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$;
+CREATE TRIGGER approval_requests_frozen
+    BEFORE UPDATE OF request_type, resource_type, resource_id, digest, title, description, requester_id, author_ids,
+        workflow_id, workflow_revision, required_approvers, approver_roles, created_at, expires_at ON approval_requests
+    FOR EACH ROW EXECUTE FUNCTION refuse('a request for approval is not changed');
+CREATE TRIGGER approval_requests_decided BEFORE UPDATE ON approval_requests
+    FOR EACH ROW WHEN (OLD.status <> 'pending') EXECUTE FUNCTION refuse('a request is decided once');
+CREATE TRIGGER versions_frozen
+    BEFORE UPDATE OF agent_id, number, definition, digest, changelog, created_by, author_ids, created_at ON versions
+    FOR EACH ROW WHEN (OLD.status <> 'draft') EXECUTE FUNCTION refuse('only a draft is changed');
