@@ -473,9 +473,7 @@ impl Settled {
         self.purse.node()
     }
 
-    /// Says that the settlement is durable: what the call left over may be spent again. To be called after the commit
-    /// of [`record`](crate::record), and only then.
-    pub fn committed(self) {
+    pub(crate) fn committed(self) {
         self.purse.with_desk(&self.tenant, |desk| {
             for Draw { limit, start, drawn: _, kept } in &self.draws {
                 if let Some(account) = desk.account(&limit.budget, *start) {

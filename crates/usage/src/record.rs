@@ -21,23 +21,32 @@ pub struct Usage {
     pub settled: Settled,
 }
 
+impl Usage {
+    /// Says that the transaction of [`record`] has committed: what the call left over may be spent again. If nobody
+    /// says so, it stays set aside until the node's recovery.
+    pub fn committed(self) {
+        self.settled.committed();
+    }
+}
+
 /// Writes the rows of calls that begin: if the node crashes, they say what was held.
-pub fn open_calls(tx: &mut WriteTx<'_>, calls: &[OpenCall]) -> Result<(), StoreError> {
+pub fn open_calls(tx: &mut WriteTx<'_>, calls: &[&OpenCall]) -> Result<(), StoreError> {
     store::records::open(tx, calls)
 }
 
-/// Records finished calls: their records, the sums of the reports, what their budgets have spent, and the end of the
-/// open calls. After the commit, and only then, hand them to [`committed`].
+/// Records finished calls: their records, the sums of the reports, what their budgets have spent, and that they are
+/// open no longer. After the commit, and only then, each is to be told so: [`Usage::committed`].
 ///
-/// Each call is recorded once: the second time is refused as [`StoreError::Conflict`].
-pub fn record(tx: &mut WriteTx<'_>, usages: &[Usage]) -> Result<(), StoreError> {
+/// A call is recorded once: the second time is refused as [`StoreError::Conflict`]. One that was begun in the same
+/// transaction must be opened before.
+pub fn record(tx: &mut WriteTx<'_>, usages: &[&Usage]) -> Result<(), StoreError> {
     let Some(first) = usages.first() else {
         return Ok(());
     };
     if usages.iter().any(|usage| usage.settled.tenant != *tx.tenant()) {
         return Err(StoreError::OtherTenant);
     }
-    let records: Vec<NewRecord<'_>> = usages.iter().map(new_record).collect();
+    let records: Vec<NewRecord<'_>> = usages.iter().map(|usage| new_record(usage)).collect();
     store::records::insert(tx, &records)?;
     let mut budgets: BTreeMap<(&BudgetId, Timestamp), (Money, Money)> = BTreeMap::new();
     for Usage { call: _, measure: _, settled } in usages {
@@ -53,13 +62,6 @@ pub fn record(tx: &mut WriteTx<'_>, usages: &[Usage]) -> Result<(), StoreError> 
 fn new_record(usage: &Usage) -> NewRecord<'_> {
     let Usage { call, measure, settled } = usage;
     NewRecord { call, at: settled.at, charge: settled.charge.clone(), cost: settled.cost(), measure: *measure }
-}
-
-/// Says that the transaction of [`record`] has committed: what the calls left over may be spent again.
-pub fn committed(usages: Vec<Usage>) {
-    for Usage { call: _, measure: _, settled } in usages {
-        settled.committed();
-    }
 }
 
 /// What a node that ended without settling left behind, by tenant: its open calls. Tenants of which it only had leases

@@ -104,14 +104,14 @@ fn rollup_rows(records: &[NewRecord<'_>]) -> Vec<Vec<Value>> {
     rows.into_iter().map(row).collect()
 }
 
-pub(crate) fn open(tx: &mut WriteTx<'_>, calls: &[OpenCall]) -> Result<(), StoreError> {
+pub(crate) fn open(tx: &mut WriteTx<'_>, calls: &[&OpenCall]) -> Result<(), StoreError> {
     tx.execute_many(
         sql!(
             "INSERT INTO open_calls (tenant_id, call_id, node_id, at, agent_id, version_id, user_id, model, price_id,
                                      held_nanos, budgets)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         ),
-        calls.iter().map(open_row).collect(),
+        calls.iter().map(|open| open_row(open)).collect(),
     )
 }
 
