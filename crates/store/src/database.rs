@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use authz::{Grant, PlatformAction};
-use kernel::{Clock, Entropy, Moment, TenantId};
-use parking_lot::{Condvar, Mutex, RwLock};
+use kernel::{Clock, Entropy, Moment, TenantId, Timestamp};
+use parking_lot::RwLock;
 
 use crate::engine::{Conn, Location, Role};
 use crate::entry::{Attributed, Entry};
-use crate::group::Writer;
-use crate::ledger::{self, Appended, Scribe};
+use crate::group::{Wait, Writer};
+use crate::ledger::{self, Appended, Head, Scribe};
+use crate::pool::Pool;
 use crate::tx::{Answered, ReadTx, WriteTx, answered};
 use crate::vault::Vault;
 use crate::{StoreError, migrate, setup};
@@ -47,9 +48,6 @@ struct Inner {
 /// Called with the tenant whose configuration has just changed.
 type Listener = Box<dyn Fn(&TenantId) + Send + Sync>;
 
-/// How many read transactions may run at once.
-const READERS: usize = 4;
-
 /// One tenant's share of a batch of data-plane writes.
 pub type Job<'a> = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<Vec<Attributed>, StoreError> + 'a>;
 
@@ -63,12 +61,8 @@ impl Database {
     /// Opens or creates an SQLite database at `path`.
     pub fn sqlite(path: &Path, setup: Setup) -> Result<Self, StoreError> {
         let location = Location::Sqlite(path.to_owned());
-        let mut conn = location.connect(Role::Writer)?;
-        migrate::run(&mut conn, setup.clock.now())?;
-        if let Conn::Sqlite(conn) = &conn {
-            conn.guard(Role::Writer)?;
-        }
-        Self::open(location, conn, setup)
+        migrate::run(&mut location.connect(Role::Owner)?, setup.clock.now())?;
+        Self::open(location, setup)
     }
 
     /// Opens a PostgreSQL database as the role in `url`, which must be neither owner nor superuser. With `owner_url`
@@ -76,20 +70,22 @@ impl Database {
     pub fn postgres(url: &str, owner_url: Option<&str>, setup: Setup) -> Result<Self, StoreError> {
         let location = Location::Postgres(setup::postgres_config(url)?);
         if let Some(owner) = owner_url {
-            let mut owner = Location::Postgres(setup::postgres_config(owner)?).connect(Role::Writer)?;
-            migrate::run(&mut owner, setup.clock.now())?;
-            setup::grant(&mut owner, &location)?;
+            let owner = Location::Postgres(setup::postgres_config(owner)?);
+            setup::prepare(&mut owner.connect(Role::Owner)?, &mut location.connect(Role::Reader)?, setup.clock.now())?;
         }
-        let mut conn = location.connect(Role::Writer)?;
-        setup::refuse_unsafe_role(&mut conn)?;
-        Self::open(location, conn, setup)
+        Self::open(location, setup)
     }
 
-    fn open(location: Location, conn: Conn, setup: Setup) -> Result<Self, StoreError> {
+    fn open(location: Location, setup: Setup) -> Result<Self, StoreError> {
         let Setup { root_key, clock, entropy, instance } = setup;
+        let mut conn = location.connect(Role::Writer)?;
+        setup::refuse_unsafe_role(&mut conn)?;
+        migrate::check(&mut conn)?;
         let writer = Writer::new(location.clone(), conn);
         let vault = Vault::new(root_key, Arc::clone(&entropy));
-        let instance = writer.run(|conn| setup::bootstrap(conn, &vault, instance, clock.now()))?;
+        let instance =
+            writer.run(|_, _| Ok(Some(())), |conn, ()| setup::bootstrap(conn, &vault, instance, clock.now()))?;
+        vault.keep(&TenantId::system());
         let readers = Pool::new(location.clone(), Role::Reader);
         let system = Pool::new(location, Role::System);
         let listeners = RwLock::default();
@@ -143,11 +139,14 @@ impl Database {
     pub fn write_shares(&self, shares: Vec<(TenantId, Job<'_>)>) -> Vec<Result<Vec<Appended>, StoreError>> {
         let inner = &*self.0;
         inner.writer.run_all(shares.into_iter().map(|(tenant, job)| {
-            move |conn: &mut Conn| {
-                inner
-                    .within(conn, &tenant, &tenant, |tx| Ok::<_, StoreError>((job(tx)?, ())))
-                    .map(|(places, ())| places)
-            }
+            let log = tenant.clone();
+            let lock = move |conn: &mut Conn, wait| ledger::lock(conn, &log, wait);
+            let share = move |conn: &mut Conn, head| {
+                let now = inner.clock.now();
+                let entries = job(&mut inner.tx(conn, &tenant, now)?)?;
+                inner.append(conn, &tenant, (head, now), &entries)
+            };
+            (lock, share)
         }))
     }
 
@@ -159,7 +158,7 @@ impl Database {
     ) -> Result<T, E> {
         tracing::trace!(?reason, "reading across tenants");
         self.0.system.with(|conn| {
-            conn.enter_system()?;
+            conn.enter_system();
             read(&mut SystemTx { conn, vault: &self.0.vault })
         })
     }
@@ -209,48 +208,61 @@ impl Database {
         tenant: &TenantId,
         change: impl FnOnce(&mut WriteTx<'_>) -> Result<(Entry, T), E>,
     ) -> Result<T, E> {
-        let caller = grant.caller();
-        let (places, value) = self.0.writer.run(|conn| {
-            self.0.within(conn, grant.tenant(), tenant, |tx| {
-                let (entry, value) = change(tx)?;
+        let (inner, caller, log) = (&*self.0, grant.caller(), grant.tenant());
+        let (places, value) = inner.writer.run(
+            |conn, wait| lock_both(conn, log, tenant, wait),
+            |conn, head| {
+                let now = inner.clock.now();
+                inner.tx(conn, log, now)?.refuse_repeated(caller)?;
+                let mut tx = inner.tx(conn, tenant, now)?;
+                let (entry, value) = change(&mut tx)?;
                 tx.bump()?;
-                tx.keep_answer(caller, &value)?;
-                Ok::<_, E>((vec![Attributed::new(grant, entry)], value))
-            })
-        })?;
+                inner.tx(conn, log, now)?.keep_answer(caller, &value)?;
+                Ok::<_, E>((inner.append(conn, log, (head, now), &[Attributed::new(grant, entry)])?, value))
+            },
+        )?;
+        inner.vault.keep(tenant);
         if let Some(place) = places.first() {
             caller.request().record(place.seq);
         }
-        for listener in &*self.0.listeners.read() {
+        for listener in &*inner.listeners.read() {
             listener(tenant);
         }
         Ok(value)
     }
 }
 
+/// Locks the head of the log that the entry goes into, and that of the tenant which is changed from outside, in this
+/// order on every node; the latter may not exist yet.
+fn lock_both(conn: &mut Conn, log: &TenantId, tenant: &TenantId, wait: Wait) -> Result<Option<Head>, StoreError> {
+    let head = ledger::lock(conn, log, wait)?;
+    if head.is_none() || tenant == log {
+        return Ok(head);
+    }
+    let locked = ledger::lock(conn, tenant, wait)?;
+    Ok(head.filter(|_| locked.is_some() || wait == Wait::Until))
+}
+
 impl Inner {
-    /// One job: locks the log's head, runs `change` within `tenant`, appends its entries to the log of `log`.
-    fn within<T, E: From<StoreError>>(
+    /// The transaction, bound to `tenant`.
+    fn tx<'c>(&'c self, conn: &'c mut Conn, tenant: &TenantId, now: Timestamp) -> Result<WriteTx<'c>, StoreError> {
+        conn.enter(tenant.as_str())?;
+        Ok(WriteTx { read: ReadTx { conn, tenant: tenant.clone(), vault: &self.vault }, now })
+    }
+
+    fn append(
         &self,
         conn: &mut Conn,
         log: &TenantId,
-        tenant: &TenantId,
-        change: impl FnOnce(&mut WriteTx<'_>) -> Result<(Vec<Attributed>, T), E>,
-    ) -> Result<(Vec<Appended>, T), E> {
-        conn.enter(log.as_str())?;
-        let head = ledger::lock(conn, log)?.ok_or(StoreError::Decode("a known tenant"))?;
-        if tenant != log {
-            conn.enter(tenant.as_str())?;
-        }
-        let now = self.clock.now();
-        let read = ReadTx { conn, tenant: tenant.clone(), vault: &self.vault };
-        let (entries, value) = change(&mut WriteTx { read, now })?;
+        (head, now): (Head, Timestamp),
+        entries: &[Attributed],
+    ) -> Result<Vec<Appended>, StoreError> {
         if entries.iter().any(|attributed| attributed.caller.tenant() != log) {
-            return Err(StoreError::OtherTenant.into());
+            return Err(StoreError::OtherTenant);
         }
         conn.enter(log.as_str())?;
         let scribe = Scribe { instance: &self.instance, now, entropy: &*self.entropy, vault: &self.vault };
-        Ok((ledger::append(conn, log, head, &entries, &scribe)?, value))
+        ledger::append(conn, log, head, entries, &scribe)
     }
 }
 
@@ -301,76 +313,5 @@ impl SystemTx<'_> {
         let text = "SELECT tenant_id, size FROM ledger_heads ORDER BY tenant_id";
         let rows = self.conn.query_text(text, text, &[])?;
         rows.into_iter().map(|mut row| Ok((row.get()?, row.get()?))).collect()
-    }
-}
-
-/// Connections for reading, made when first needed.
-#[derive(Debug)]
-struct Pool {
-    location: Location,
-    role: Role,
-    idle: Mutex<(Vec<Conn>, usize)>,
-    returned: Condvar,
-}
-
-impl Pool {
-    fn new(location: Location, role: Role) -> Self {
-        Self { location, role, idle: Mutex::new((Vec::new(), 0)), returned: Condvar::new() }
-    }
-
-    fn with<T, E: From<StoreError>>(&self, read: impl FnOnce(&mut Conn) -> Result<T, E>) -> Result<T, E> {
-        let mut lent = Lent { pool: self, conn: self.take()? };
-        let Some(conn) = &mut lent.conn else {
-            return Err(StoreError::Decode("an open connection").into());
-        };
-        conn.begin(self.role)?;
-        read(conn)
-    }
-
-    fn take(&self) -> Result<Option<Conn>, StoreError> {
-        let mut idle = self.idle.lock();
-        loop {
-            if let Some(conn) = idle.0.pop() {
-                if !conn.is_closed() {
-                    return Ok(Some(conn));
-                }
-                idle.1 -= 1;
-            } else if idle.1 < READERS {
-                idle.1 += 1;
-                drop(idle);
-                return self.connect().map(Some).inspect_err(|_| self.forget());
-            } else {
-                self.returned.wait(&mut idle);
-            }
-        }
-    }
-
-    fn connect(&self) -> Result<Conn, StoreError> {
-        let conn = self.location.connect(self.role)?;
-        if let Conn::Sqlite(conn) = &conn {
-            conn.guard(self.role)?;
-        }
-        Ok(conn)
-    }
-
-    fn forget(&self) {
-        self.idle.lock().1 -= 1;
-        self.returned.notify_one();
-    }
-}
-
-/// A connection that goes back to its pool, its transaction ended.
-struct Lent<'a> {
-    pool: &'a Pool,
-    conn: Option<Conn>,
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if let Some(mut conn) = self.conn.take() {
-            conn.rollback();
-            self.pool.idle.lock().0.push(conn);
-            self.pool.returned.notify_one();
-        }
     }
 }

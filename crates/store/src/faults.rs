@@ -2,24 +2,33 @@
 
 use kernel::TenantId;
 
-use crate::engine::Conn;
+use crate::engine::Role;
 use crate::{Database, StoreError};
 
 impl Database {
     /// Bounds the size of an SQLite file as a full disk would, or lifts the bound.
     pub fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
-        self.writer().exclusive(|conn| match conn {
-            Conn::Sqlite(conn) => conn.limit_pages(pages),
-            Conn::Postgres(_) => Ok(()),
-        })
+        self.writer().exclusive(|conn| conn.limit_pages(pages))
     }
 
-    /// Runs raw SQL as the application would, bound to `tenant` but past every lock in Rust.
+    /// Makes every commit from now on fail after all its statements succeeded, or lets commits succeed again.
+    pub fn refuse_commits(&self, refuse: bool) -> Result<(), StoreError> {
+        self.writer().exclusive(|conn| conn.refuse_commits(refuse))
+    }
+
+    /// How many groups of writes have been committed through this handle.
+    pub fn commits(&self) -> u64 {
+        self.writer().commits()
+    }
+
+    /// Runs raw SQL as the application would, on a connection of its own, bound to `tenant` but past every lock in
+    /// Rust.
     pub fn raw(&self, tenant: &TenantId, statements: &str) -> Result<(), StoreError> {
-        self.writer().run(|conn| {
-            conn.enter(tenant.as_str())?;
-            conn.batch(statements)
-        })
+        let mut conn = self.writer().location().connect_raw()?;
+        conn.begin(Role::Writer)?;
+        conn.enter(tenant.as_str())?;
+        conn.batch(statements)?;
+        conn.commit()
     }
 
     /// The names of the tables that have a `tenant_id`, as the engine knows them, and every column as

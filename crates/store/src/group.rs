@@ -2,19 +2,31 @@
 //!
 //! A writer runs its job on its own thread, in a savepoint of the open group, while it holds the connection. The last
 //! of those that were waiting commits for all. **Invariant:** whoever leaves a group open saw somebody waiting, and
-//! whoever waits runs a job, so every group is committed; nobody is told of success before the commit.
+//! whoever waits runs a job, so every group is committed; nobody is told of an end, good or bad, before the group's.
+//!
+//! **Invariant:** a job's lock that another node holds is waited for only by the first job of a group, which holds
+//! nothing yet: so no two nodes wait for each other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::StoreError;
 use crate::engine::{Conn, Location, Role};
 
 /// How many jobs may share a transaction before it is committed in any case.
 const MAX_JOBS: usize = 256;
+
+/// Whether a lock may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Until it is free.
+    Until,
+    /// Not at all.
+    Never,
+}
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -28,6 +40,8 @@ struct State {
     conn: Conn,
     group: Option<Arc<Group>>,
     jobs: usize,
+    #[cfg(feature = "faults")]
+    commits: u64,
 }
 
 /// Jobs that commit or fail together.
@@ -39,96 +53,176 @@ struct Group {
 
 /// A failed commit, told to every job of its group.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the shared transaction failed: {0}")]
-struct Failure(Arc<StoreError>);
+#[error("the shared transaction failed")]
+struct Failure(#[source] Arc<StoreError>);
+
+/// A job that was run, and the group whose end decides.
+struct Ran<T, E> {
+    result: Result<T, E>,
+    /// `None` when the job took no part in a group, or ended its group by failing.
+    group: Option<Arc<Group>>,
+}
 
 impl Writer {
     pub(crate) fn new(location: Location, conn: Conn) -> Self {
-        Self { location, waiting: AtomicUsize::new(0), state: Mutex::new(State { conn, group: None, jobs: 0 }) }
+        let state = State {
+            conn,
+            group: None,
+            jobs: 0,
+            #[cfg(feature = "faults")]
+            commits: 0,
+        };
+        Self { location, waiting: AtomicUsize::new(0), state: Mutex::new(state) }
     }
 
-    /// Runs `job` in a savepoint and returns when what it did is durable. If the job fails, what it did is undone.
-    pub(crate) fn run<T, E: From<StoreError>>(&self, job: impl FnOnce(&mut Conn) -> Result<T, E>) -> Result<T, E> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut state = self.state.lock();
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        let group = state.join(&self.location)?;
-        let result = catch_unwind(AssertUnwindSafe(|| state.run(job)));
-        let last = self.waiting.load(Ordering::SeqCst) == 0 || state.jobs >= MAX_JOBS;
-        if last {
-            state.commit();
-        }
-        drop(state);
-        let result = result.unwrap_or_else(|panic| resume_unwind(panic))?;
-        match group.wait() {
-            Ok(()) => Ok(result),
-            Err(failure) => Err(E::from(StoreError::unavailable(failure))),
-        }
+    /// Runs `job` in a savepoint, holding what `lock` found, and returns when what it did is durable. If the job fails,
+    /// what it did is undone. `lock` returns `None` for what it may not wait for.
+    pub(crate) fn run<L, T, E: From<StoreError>>(
+        &self,
+        lock: impl Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
+        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut state = self.lock();
+        let ran = state.run_caught(&self.location, lock, job);
+        self.leave(state);
+        ran.unwrap_or_else(|panic| resume_unwind(panic)).ended()
     }
 
-    /// Runs each job in a savepoint of its own, all in one group; a job that fails is undone alone.
-    pub(crate) fn run_all<T, J>(&self, jobs: impl Iterator<Item = J>) -> Vec<Result<T, StoreError>>
+    /// Runs each job in a savepoint of its own, all in one group unless a lock must be waited for; a job that fails is
+    /// undone alone.
+    pub(crate) fn run_all<L, T, K, J>(&self, jobs: impl Iterator<Item = (K, J)>) -> Vec<Result<T, StoreError>>
     where
-        J: FnOnce(&mut Conn) -> Result<T, StoreError>,
+        K: Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
+        J: FnOnce(&mut Conn, L) -> Result<T, StoreError>,
     {
+        let mut state = self.lock();
+        let mut panicked = None;
+        let mut ran = Vec::new();
+        for (lock, job) in jobs {
+            match state.run_caught(&self.location, lock, job) {
+                Ok(one) => ran.push(one),
+                Err(panic) => {
+                    panicked = Some(panic);
+                    break;
+                }
+            }
+        }
+        self.leave(state);
+        let ended = ran.into_iter().map(Ran::ended).collect();
+        panicked.map_or(ended, |panic| resume_unwind(panic))
+    }
+
+    /// Waits for the connection; counted, so that whoever has it leaves the group open.
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        let mut groups = Vec::new();
-        let results: Vec<Result<T, StoreError>> = jobs
-            .map(|job| {
-                groups.push(state.join(&self.location)?);
-                state.run(job)
-            })
-            .collect();
+        state
+    }
+
+    /// Commits, unless somebody waits who will.
+    fn leave(&self, mut state: MutexGuard<'_, State>) {
         if self.waiting.load(Ordering::SeqCst) == 0 || state.jobs >= MAX_JOBS {
             state.commit();
         }
-        drop(state);
-        let end = groups.iter().try_for_each(|group| group.wait());
-        results.into_iter().map(|result| end.clone().map_err(StoreError::unavailable).and(result)).collect()
+    }
+}
+
+#[cfg(feature = "faults")]
+impl Writer {
+    pub(crate) const fn location(&self) -> &Location {
+        &self.location
     }
 
     /// Runs `work` on the connection between groups.
-    #[cfg(feature = "faults")]
     pub(crate) fn exclusive<T>(&self, work: impl FnOnce(&mut Conn) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut state = self.state.lock();
-        if state.group.is_some() {
-            state.commit();
-        }
+        state.commit();
         work(&mut state.conn)
+    }
+
+    /// How many groups have been committed.
+    pub(crate) fn commits(&self) -> u64 {
+        self.state.lock().commits
+    }
+}
+
+impl<T, E: From<StoreError>> Ran<T, E> {
+    /// The job's own result, once the group is durable. A failed group takes refusals with it: they may have been
+    /// decided by what an earlier job of the group did, and that is gone.
+    fn ended(self) -> Result<T, E> {
+        match self.group.map_or(Ok(()), |group| group.wait()) {
+            Ok(()) => self.result,
+            Err(failure) => Err(StoreError::unavailable(failure).into()),
+        }
     }
 }
 
 impl State {
-    /// Joins the open group, or opens one, on a new connection if the old one is gone.
-    fn join(&mut self, location: &Location) -> Result<Arc<Group>, StoreError> {
-        if let Some(group) = &self.group {
-            return Ok(Arc::clone(group));
-        }
-        if self.conn.is_closed() {
-            self.conn = location.connect(Role::Writer)?;
-        }
-        self.conn.begin(Role::Writer)?;
-        let group = Arc::new(Group::default());
-        (self.group, self.jobs) = (Some(Arc::clone(&group)), 0);
-        Ok(group)
+    /// Like [`State::run`]; the job's panic is returned, so that its group can be ended.
+    fn run_caught<L, T, E: From<StoreError>>(
+        &mut self,
+        location: &Location,
+        lock: impl Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
+        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
+    ) -> std::thread::Result<Ran<T, E>> {
+        catch_unwind(AssertUnwindSafe(|| {
+            let result = self.run(location, lock, job);
+            // A job that could not even be undone has ended its group, and knows best why.
+            Ran { result, group: self.group.clone() }
+        }))
     }
 
-    fn run<T, E: From<StoreError>>(&mut self, job: impl FnOnce(&mut Conn) -> Result<T, E>) -> Result<T, E> {
-        self.jobs += 1;
-        let mut savepoint = Savepoint { state: self, done: false };
-        savepoint.state.conn.savepoint()?;
-        let value = job(&mut savepoint.state.conn)?;
-        savepoint.state.conn.release()?;
-        savepoint.done = true;
-        Ok(value)
+    fn run<L, T, E: From<StoreError>>(
+        &mut self,
+        location: &Location,
+        lock: impl Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
+        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.join(location)?;
+        if self.jobs > 0 {
+            let savepoint = Savepoint::set(self)?;
+            if let Some(held) = lock(&mut savepoint.state.conn, Wait::Never)? {
+                return savepoint.fill(held, job);
+            }
+            drop(savepoint);
+            self.commit();
+            self.join(location)?;
+        }
+        let savepoint = Savepoint::set(self)?;
+        let held = lock(&mut savepoint.state.conn, Wait::Until)?.ok_or(StoreError::Decode("a known tenant"))?;
+        savepoint.fill(held, job)
+    }
+
+    /// Joins the open group, or opens one: on a new connection if the old one has failed.
+    fn join(&mut self, location: &Location) -> Result<(), StoreError> {
+        if self.group.is_some() {
+            return Ok(());
+        }
+        if let Err(error) = self.conn.begin(Role::Writer) {
+            if !self.conn.is_postgres() {
+                self.conn.rollback();
+                return Err(error);
+            }
+            tracing::warn!(cause = error.with_causes(), "the connection for writing is made anew");
+            self.conn = location.connect(Role::Writer)?;
+            self.conn.begin(Role::Writer)?;
+        }
+        (self.group, self.jobs) = (Some(Arc::default()), 0);
+        Ok(())
     }
 
     fn commit(&mut self) {
-        let end = if self.group.is_some() { self.conn.commit() } else { Ok(()) };
+        if self.group.is_none() {
+            return;
+        }
+        let end = self.conn.commit();
         if end.is_err() {
             self.conn.rollback();
+        }
+        #[cfg(feature = "faults")]
+        {
+            self.commits += u64::from(end.is_ok());
         }
         self.end(end);
     }
@@ -145,6 +239,26 @@ impl State {
 struct Savepoint<'a> {
     state: &'a mut State,
     done: bool,
+}
+
+impl<'a> Savepoint<'a> {
+    fn set(state: &'a mut State) -> Result<Self, StoreError> {
+        state.jobs += 1;
+        let savepoint = Self { state, done: false };
+        savepoint.state.conn.savepoint()?;
+        Ok(savepoint)
+    }
+
+    fn fill<L, T, E: From<StoreError>>(
+        mut self,
+        held: L,
+        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let value = job(&mut self.state.conn, held)?;
+        self.state.conn.release()?;
+        self.done = true;
+        Ok(value)
+    }
 }
 
 impl Drop for Savepoint<'_> {

@@ -29,21 +29,35 @@ pub const TENANT_TABLES: &[&str] = &[
     "versions",
 ];
 
-const SCOPE: &str = "CREATE TEMP TABLE scope (tenant TEXT) STRICT; INSERT INTO temp.scope VALUES (NULL);\n";
+/// Binds an SQLite connection to a tenant.
+pub(crate) const SQLITE_ENTER: &str = "UPDATE temp.scope SET tenant = ?1";
+
+const SQLITE_SCOPE: &str = "CREATE TEMP TABLE scope (tenant TEXT) STRICT; INSERT INTO temp.scope VALUES (NULL);\n";
+
+/// What a connection that reads within a tenant needs.
+pub(crate) fn sqlite_reader() -> String {
+    [SQLITE_SCOPE, &sqlite_views()].concat()
+}
+
+/// What a connection that writes within a tenant needs. Its reads are bound like a reader's; its changes name the
+/// tables behind the views, which [`sql!`](crate::sql) sees to.
+pub(crate) fn sqlite_writer() -> String {
+    [SQLITE_SCOPE, &sqlite_views(), &sqlite_triggers()].concat()
+}
 
 /// Views that stand before the tables: a name without a schema finds the view first.
-pub(crate) fn sqlite_reader() -> String {
+fn sqlite_views() -> String {
     let views = TENANT_TABLES.iter().map(|table| {
         format!(
             "CREATE TEMP VIEW {table} AS SELECT * FROM main.{table} \
              WHERE tenant_id = (SELECT tenant FROM temp.scope);\n"
         )
     });
-    std::iter::once(SCOPE.to_owned()).chain(views).collect()
+    views.collect()
 }
 
-/// Triggers on the writer's connection: a foreign row aborts the statement.
-pub(crate) fn sqlite_writer() -> String {
+/// Triggers on the tables: a foreign row aborts the statement.
+fn sqlite_triggers() -> String {
     let triggers = TENANT_TABLES.iter().map(|table| {
         let foreign = |row: &str| format!("{row}.tenant_id IS NOT (SELECT tenant FROM temp.scope)");
         let (new, old) = (foreign("NEW"), foreign("OLD"));
@@ -54,7 +68,13 @@ pub(crate) fn sqlite_writer() -> String {
              CREATE TEMP TRIGGER {table}_delete BEFORE DELETE ON main.{table} WHEN {old} {abort};\n"
         )
     });
-    std::iter::once(SCOPE.to_owned()).chain(triggers).collect()
+    triggers.collect()
+}
+
+/// What raw SQL on behalf of the application meets: the triggers, with the tables under their own names.
+#[cfg(feature = "faults")]
+pub(crate) fn sqlite_raw() -> String {
+    [SQLITE_SCOPE, &sqlite_triggers()].concat()
 }
 
 /// Forced row-level security, and a reading policy for the few questions that span tenants.

@@ -9,6 +9,7 @@ use tlog::{Frontier, Hash};
 
 use crate::engine::Conn;
 use crate::entry::{Attributed, COMMITMENT_PREFIX, LEAF_VERSION, Leaf, LeafActor, LeafResource};
+use crate::group::Wait;
 use crate::vault::Vault;
 use crate::{StoreError, TenantSql, Value, sql, values};
 
@@ -46,13 +47,23 @@ pub fn origin(instance: &str, tenant: &TenantId) -> String {
     format!("{instance}/taskforce/t/{tenant}")
 }
 
-/// Locks and reads the tenant's head; `None` when there is no such tenant.
-pub(crate) fn lock(conn: &mut Conn, tenant: &TenantId) -> Result<Option<Head>, StoreError> {
-    const LOCK: TenantSql = sql! {
+/// Locks and reads the tenant's head; `None` when there is no such tenant, or when another node holds the lock and it
+/// may not be waited for.
+pub(crate) fn lock(conn: &mut Conn, tenant: &TenantId, wait: Wait) -> Result<Option<Head>, StoreError> {
+    const UNTIL: TenantSql = sql! {
         sqlite: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1",
         postgres: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1 FOR UPDATE",
     };
-    let Some(mut row) = conn.query(LOCK, &values![tenant])?.pop() else {
+    const NEVER: TenantSql = sql! {
+        sqlite: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1",
+        postgres: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED",
+    };
+    conn.enter(tenant.as_str())?;
+    let lock = match wait {
+        Wait::Until => UNTIL,
+        Wait::Never => NEVER,
+    };
+    let Some(mut row) = conn.query(lock, &values![tenant])?.pop() else {
         return Ok(None);
     };
     let frontier: Vec<u8> = row.get()?;
@@ -78,6 +89,9 @@ pub(crate) fn append(
     entries: &[Attributed],
     scribe: &Scribe<'_>,
 ) -> Result<Vec<Appended>, StoreError> {
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
     let size = head.frontier.size();
     let mut places = Vec::with_capacity(entries.len());
     let (mut leaves, mut payloads) = (Vec::with_capacity(entries.len()), Vec::new());
@@ -101,7 +115,7 @@ pub(crate) fn append(
         leaves.push(columns(seq, at, leaf, &hash, attributed));
         places.push(Appended { seq, hash });
     }
-    write(conn, tenant, leaves, payloads)?;
+    write(conn, tenant, &leaves, &payloads)?;
     fill_tiles(conn, tenant, size, head.frontier.size())?;
     save(conn, tenant, &head)?;
     Ok(places)
@@ -123,12 +137,7 @@ fn columns(seq: u64, at: Timestamp, leaf: Vec<u8>, hash: &Hash, attributed: &Att
     ]
 }
 
-fn write(
-    conn: &mut Conn,
-    tenant: &TenantId,
-    leaves: Vec<Vec<Value>>,
-    payloads: Vec<Vec<Value>>,
-) -> Result<(), StoreError> {
+fn write(conn: &mut Conn, tenant: &TenantId, leaves: &[Vec<Value>], payloads: &[Vec<Value>]) -> Result<(), StoreError> {
     let tenant = Value::from(tenant);
     conn.execute_many(
         sql!(

@@ -55,6 +55,7 @@ mod group;
 mod guards;
 mod ledger;
 mod migrate;
+mod pool;
 mod setup;
 mod sql;
 mod tx;
@@ -68,6 +69,6 @@ pub use guards::TENANT_TABLES;
 pub use ledger::{Appended, origin};
 pub use sql::TenantSql;
 #[doc(hidden)]
-pub use sql::question_marks;
+pub use sql::{sqlite_length, sqlite_text};
 pub use tx::{Answered, ReadTx, WriteTx};
 pub use value::{FromValue, Row, Value};

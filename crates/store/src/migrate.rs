@@ -2,7 +2,7 @@
 
 use kernel::Timestamp;
 
-use crate::engine::Conn;
+use crate::engine::{Conn, Role};
 use crate::{StoreError, Value, guards};
 
 /// One step of the schema.
@@ -25,12 +25,14 @@ macro_rules! migrations {
 
 pub(crate) const MIGRATIONS: &[Migration] = migrations!["0001_init"];
 
+/// What keeps two nodes from preparing the same PostgreSQL database at once, until the transaction's end.
+pub(crate) const MIGRATION_LOCK: &str = "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(7465736)";
+
 /// Brings the schema up to date, or says why it cannot be.
 pub(crate) fn run(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
-    let postgres = matches!(conn, Conn::Postgres(_));
-    conn.batch(if postgres { "BEGIN; SELECT pg_advisory_xact_lock(7465736)" } else { "BEGIN IMMEDIATE" })?;
-    match apply(conn, postgres, now) {
-        Ok(()) => conn.commit(),
+    conn.begin(Role::Owner)?;
+    match apply(conn, now).and_then(|()| conn.commit()) {
+        Ok(()) => Ok(()),
         Err(error) => {
             conn.rollback();
             Err(error)
@@ -38,23 +40,62 @@ pub(crate) fn run(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
     }
 }
 
-fn apply(conn: &mut Conn, postgres: bool, now: Timestamp) -> Result<(), StoreError> {
+/// Refuses a schema that is not exactly this version's.
+pub(crate) fn check(conn: &mut Conn) -> Result<(), StoreError> {
+    let sqlite = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'";
+    let postgres = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('public.schema_migrations')";
+    let prepared = conn.query_text(sqlite, postgres, &[])?.pop().map_or(Ok(false), |mut row| row.get())?;
+    let lacking = if prepared { pending(conn)? } else { MIGRATIONS };
+    match lacking.first() {
+        None => Ok(()),
+        Some(step) => Err(StoreError::Schema(format!("it lacks the migration `{}`", step.name))),
+    }
+}
+
+fn apply(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
+    let postgres = conn.is_postgres();
+    if postgres {
+        conn.batch(MIGRATION_LOCK)?;
+    }
     conn.batch(
         "CREATE TABLE IF NOT EXISTS schema_migrations
              (name TEXT NOT NULL PRIMARY KEY, digest TEXT NOT NULL, applied_at BIGINT NOT NULL)",
     )?;
+    for step in pending(conn)? {
+        conn.batch(if postgres { step.postgres } else { step.sqlite })?;
+        record(conn, step.name, &digest(step, postgres), now)?;
+    }
+    if postgres { guard(conn) } else { Ok(()) }
+}
+
+/// Sets the row-level security, unless it was set before: that locks every table.
+fn guard(conn: &mut Conn) -> Result<(), StoreError> {
+    let guards = guards::postgres();
+    let digest = Value::from(tlog::sha256(guards.as_bytes()).to_base64());
+    let known = "SELECT name FROM installation WHERE name = 'guards' AND value = $1";
+    if !conn.query_text("", known, std::slice::from_ref(&digest))?.is_empty() {
+        return Ok(());
+    }
+    conn.batch(&guards)?;
+    let keep = "INSERT INTO installation (name, value) VALUES ('guards', $1)
+                ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING name";
+    conn.query_text("", keep, &[digest]).map(|_| ())
+}
+
+/// The migrations that are still to be applied.
+fn pending(conn: &mut Conn) -> Result<&'static [Migration], StoreError> {
+    let postgres = conn.is_postgres();
     let applied = applied(conn)?;
-    let known: Vec<(&str, String)> = MIGRATIONS.iter().map(|step| (step.name, digest(step, postgres))).collect();
-    for (at, (name, digest)) in applied.iter().enumerate() {
-        if known.get(at).is_none_or(|(known, same)| known != name || same != digest) {
-            return Err(StoreError::Schema(format!("it has the migration `{name}`, which this version does not know")));
+    for (at, (name, same)) in applied.iter().enumerate() {
+        let known = MIGRATIONS.get(at).filter(|step| step.name == name);
+        let Some(step) = known else {
+            return Err(StoreError::Schema(format!("it has the migration `{name}`, which is newer than this version")));
+        };
+        if digest(step, postgres) != *same {
+            return Err(StoreError::Schema(format!("its migration `{name}` is not the one of this version")));
         }
     }
-    for (step, (name, digest)) in MIGRATIONS.iter().zip(known).skip(applied.len()) {
-        conn.batch(if postgres { step.postgres } else { step.sqlite })?;
-        record(conn, name, &digest, now)?;
-    }
-    if postgres { conn.batch(&guards::postgres()) } else { Ok(()) }
+    Ok(MIGRATIONS.get(applied.len()..).unwrap_or_default())
 }
 
 fn applied(conn: &mut Conn) -> Result<Vec<(String, String)>, StoreError> {

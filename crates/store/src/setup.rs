@@ -2,7 +2,9 @@
 
 use kernel::{TenantId, Timestamp};
 
-use crate::engine::{Conn, Location};
+use crate::engine::Conn;
+use crate::guards::TENANT_TABLES;
+use crate::migrate::{self, MIGRATION_LOCK};
 use crate::vault::Vault;
 use crate::{StoreError, ledger, sql, values};
 
@@ -10,59 +12,77 @@ pub(crate) fn postgres_config(url: &str) -> Result<Box<tokio_postgres::Config>, 
     url.parse().map(Box::new).map_err(StoreError::unavailable)
 }
 
-/// Lets the role that Taskforce runs as do what it must, and no more: entries and decisions are never changed.
-pub(crate) fn grant(owner: &mut Conn, application: &Location) -> Result<(), StoreError> {
-    let Location::Postgres(config) = application else {
-        return Ok(());
-    };
-    let role = config.get_user().unwrap_or_default().replace('"', "");
+/// Brings the schema up to date as its owner, and lets the role that Taskforce runs as do what it must, and no more:
+/// entries, decisions and records are never changed.
+pub(crate) fn prepare(owner: &mut Conn, application: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
+    let text = "SELECT CAST(quote_ident(current_user) AS TEXT)";
+    let mut row = application.query_text("", text, &[])?.pop().ok_or(StoreError::Decode("a database role"))?;
+    let role: String = row.get()?;
+    migrate::run(owner, now)?;
     owner.batch(&format!(
-        "GRANT USAGE ON SCHEMA public TO \"{role}\";
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO \"{role}\";
-         REVOKE UPDATE, DELETE, TRUNCATE ON ledger_entries, approval_decisions, usage_records FROM \"{role}\";
-         REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON schema_migrations FROM \"{role}\";"
+        "BEGIN; {MIGRATION_LOCK};
+         GRANT USAGE ON SCHEMA public TO {role};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+         REVOKE UPDATE, DELETE, TRUNCATE ON ledger_entries, approval_decisions, usage_records FROM {role};
+         REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON schema_migrations FROM {role};
+         COMMIT"
     ))
 }
 
-/// Refuses a role that row-level security does not bind.
+/// Refuses a role that could pass the isolation of tenants, by itself or through a role that it is a member of, and a
+/// table that is not isolated.
 pub(crate) fn refuse_unsafe_role(conn: &mut Conn) -> Result<(), StoreError> {
-    let Conn::Postgres(postgres) = conn else {
+    const OWN: &str = "SELECT CAST(current_user AS TEXT),
+               CAST(CAST(bool_or(rolsuper) AS INTEGER) AS BIGINT),
+               CAST(CAST(bool_or(rolbypassrls) AS INTEGER) AS BIGINT),
+               (SELECT count(*) FROM pg_class
+                 WHERE relnamespace = 'public'::regnamespace AND pg_has_role(current_user, relowner, 'MEMBER'))
+          FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER')";
+    const OPEN: &str = "SELECT CAST(relname AS TEXT) FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND NOT (relrowsecurity AND relforcerowsecurity)";
+    if !conn.is_postgres() {
         return Ok(());
-    };
-    let rows = postgres.query(
-        "SELECT current_user::text, CAST(CAST(rolsuper AS INTEGER) AS BIGINT), CAST(CAST(rolbypassrls AS INTEGER) AS BIGINT),
-                (SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user)
-           FROM pg_roles WHERE rolname = current_user",
-        &[],
-    )?;
-    let mut row = rows.into_iter().next().ok_or(StoreError::Decode("a database role"))?;
+    }
+    let mut row = conn.query_text("", OWN, &[])?.pop().ok_or(StoreError::Decode("a database role"))?;
     let role: String = row.get()?;
     let (superuser, bypasses, owned): (bool, bool, i64) = (row.get()?, row.get()?, row.get()?);
     let reason = match (superuser, bypasses, owned) {
-        (true, _, _) => "is a superuser",
-        (_, true, _) => "has BYPASSRLS",
-        (_, _, owned) if owned > 0 => "owns the tables",
-        _ => return Ok(()),
+        (true, _, _) => "is a superuser, or a member of one",
+        (_, true, _) => "has BYPASSRLS, or is a member of a role that has",
+        (_, _, owned) if owned > 0 => "owns the tables, or is a member of their owner",
+        _ => "",
     };
-    Err(StoreError::UnsafeRole { role, reason })
+    if !reason.is_empty() {
+        return Err(StoreError::UnsafeRole { role, reason });
+    }
+    for mut row in conn.query_text("", OPEN, &[])? {
+        let table: String = row.get()?;
+        if TENANT_TABLES.contains(&table.as_str()) {
+            return Err(StoreError::Schema(format!("the table `{table}` has no forced row-level security")));
+        }
+    }
+    Ok(())
 }
 
-/// Makes the reserved tenant on the first start, and returns the installation's name as it was first given.
+/// Makes the reserved tenant on the first start, checks the root key on every other, and returns the installation's
+/// name as it was first given.
 pub(crate) fn bootstrap(
     conn: &mut Conn,
     vault: &Vault,
     instance: String,
     now: Timestamp,
 ) -> Result<String, StoreError> {
-    let text = "SELECT value FROM installation WHERE name = 'instance'";
-    if let Some(mut row) = conn.query_text(text, text, &[])?.pop() {
-        return row.get();
-    }
-    let sqlite = "INSERT INTO installation (name, value) VALUES ('instance', ?1) RETURNING name";
-    let postgres = "INSERT INTO installation (name, value) VALUES ('instance', $1) RETURNING name";
-    conn.query_text(sqlite, postgres, &[instance.as_str().into()])?;
+    let sqlite = "INSERT INTO installation (name, value) VALUES ('instance', ?1) ON CONFLICT DO NOTHING RETURNING name";
+    let postgres =
+        "INSERT INTO installation (name, value) VALUES ('instance', $1) ON CONFLICT DO NOTHING RETURNING name";
+    let first = !conn.query_text(sqlite, postgres, &[instance.as_str().into()])?.is_empty();
     let system = TenantId::system();
     conn.enter(system.as_str())?;
+    if !first {
+        vault.check(conn, &system)?;
+        let text = "SELECT value FROM installation WHERE name = 'instance'";
+        return conn.query_text(text, text, &[])?.pop().ok_or(StoreError::Decode("an installation"))?.get();
+    }
     open_tenant(conn, vault, &system, now)?;
     conn.execute(
         sql!(

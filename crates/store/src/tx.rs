@@ -98,10 +98,11 @@ impl WriteTx<'_> {
         self.read.conn.execute(sql, &values)
     }
 
-    /// Runs one `INSERT … VALUES ($1, $2, …)` for each of `rows`, as a batch.
+    /// Runs one `INSERT … VALUES ($1, $2, …)` for each of `rows`, as a batch. No two of them may be the same row.
+    #[expect(clippy::needless_pass_by_value, reason = "the rows are made for this, and gone with it")]
     pub fn execute_many(&mut self, sql: TenantSql, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
         let tenant = Value::from(&self.read.tenant);
-        self.read.conn.execute_many(sql, &tenant, rows)
+        self.read.conn.execute_many(sql, &tenant, &rows)
     }
 
     /// Seals `plaintext` under the tenant's key, bound to table, column and record.
@@ -122,6 +123,19 @@ impl WriteTx<'_> {
     pub(crate) fn bump(&mut self) -> Result<(), StoreError> {
         self.execute(sql!("UPDATE config_versions SET version = version + 1 WHERE tenant_id = $1"), values![])?;
         Ok(())
+    }
+
+    /// Refuses a request whose idempotency key was answered while it was on its way.
+    pub(crate) fn refuse_repeated(&mut self, caller: &Caller) -> Result<(), StoreError> {
+        let Some(idempotency) = &caller.request().idempotency else {
+            return Ok(());
+        };
+        let found = self.optional(
+            sql!("SELECT at FROM idempotency_keys WHERE tenant_id = $1 AND principal = $2 AND key = $3"),
+            values![caller.actor().id.as_str(), idempotency.key.as_str()],
+            Row::get::<Timestamp>,
+        )?;
+        found.map_or(Ok(()), |_| Err(StoreError::Repeated))
     }
 
     /// Keeps the answer of a request that carries an idempotency key, in the transaction of its effect.

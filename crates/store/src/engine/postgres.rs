@@ -13,17 +13,29 @@ use crate::{Row, StoreError, Value};
 pub(crate) struct PostgresConn {
     client: Client,
     statements: HashMap<String, Statement>,
+    /// Statements without an answer of interest, to be sent together with the next one: each saves a round trip.
+    queued: String,
     runtime: Option<Runtime>,
+    #[cfg(feature = "faults")]
+    refuses_commits: bool,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long what was sent may remain unacknowledged by the other machine.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// What a session must have whatever the server's and the role's defaults are: an acknowledged commit is on the disk,
+/// and a lock that another node holds is not waited for without end.
+const SESSION: &str = "SET synchronous_commit = on; SET lock_timeout = '2s'; SET standard_conforming_strings = on;
+                       SET idle_in_transaction_session_timeout = '60s'";
 
 impl PostgresConn {
     pub(crate) fn connect(config: &tokio_postgres::Config) -> Result<Self, StoreError> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::unavailable)?;
         let mut config = config.clone();
-        config.connect_timeout(CONNECT_TIMEOUT);
+        config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE);
         let (client, connection) = runtime
             .block_on(async { tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await })
             .map_err(StoreError::unavailable)??;
@@ -32,25 +44,29 @@ impl PostgresConn {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a database connection ended");
             }
         });
-        Ok(Self { client, statements: HashMap::new(), runtime: Some(runtime) })
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        let mut conn = Self {
+            client,
+            statements: HashMap::new(),
+            queued: String::new(),
+            runtime: Some(runtime),
+            #[cfg(feature = "faults")]
+            refuses_commits: false,
+        };
+        conn.batch(SESSION)?;
+        Ok(conn)
     }
 
     pub(crate) fn execute(&mut self, text: &str, values: &[Value]) -> Result<u64, StoreError> {
         let statement = self.prepare(text)?;
-        let client = &self.client;
-        Ok(block_on(self.runtime.as_ref(), client.execute_raw(&statement, values))??)
+        let queued = std::mem::take(&mut self.queued);
+        self.answer(&queued, self.client.execute_raw(&statement, values))
     }
 
     pub(crate) fn query(&mut self, text: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(text)?;
+        let queued = std::mem::take(&mut self.queued);
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
-        let client = &self.client;
-        let rows = block_on(self.runtime.as_ref(), client.query(&statement, &values))??;
-        rows.iter().map(owned).collect()
+        self.answer(&queued, self.client.query(&statement, &values))?.iter().map(owned).collect()
     }
 
     /// Inserts all rows with one statement: `VALUES ($1, $2, …)` becomes a selection from arrays.
@@ -61,26 +77,68 @@ impl PostgresConn {
         let types = self.prepare(text)?.params().to_vec();
         let columns: Vec<Column<'_>> = (1..types.len()).map(|at| Column { rows, at: at - 1 }).collect();
         let statement = self.prepare(&unnested(text, &types)?)?;
+        let queued = std::mem::take(&mut self.queued);
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![tenant];
         values.extend(columns.iter().map(|column| column as &(dyn ToSql + Sync)));
-        let client = &self.client;
-        block_on(self.runtime.as_ref(), client.execute(&statement, &values))??;
-        Ok(())
+        self.answer(&queued, self.client.execute(&statement, &values)).map(|_| ())
     }
 
     pub(crate) fn batch(&mut self, text: &str) -> Result<(), StoreError> {
-        let client = &self.client;
-        Ok(block_on(self.runtime.as_ref(), client.batch_execute(text))??)
+        let queued = std::mem::take(&mut self.queued);
+        self.answer("", self.client.batch_execute(&format!("{queued}{text}")))
+    }
+
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        #[cfg(feature = "faults")]
+        if self.refuses_commits {
+            return self.batch("SELECT 1 / 0; COMMIT");
+        }
+        self.batch("COMMIT")
+    }
+
+    #[cfg(feature = "faults")]
+    pub(crate) const fn refuse_commits(&mut self, refuse: bool) {
+        self.refuses_commits = refuse;
+    }
+
+    /// Sends `text` together with the next statement.
+    pub(crate) fn later(&mut self, text: &str) {
+        self.queued.push_str(text);
+        self.queued.push(';');
+    }
+
+    /// Runs `text` instead of what is still to be sent.
+    pub(crate) fn abandon(&mut self, text: &str) -> Result<(), StoreError> {
+        self.queued.clear();
+        self.batch(text)
     }
 
     fn prepare(&mut self, text: &str) -> Result<Statement, StoreError> {
         if let Some(known) = self.statements.get(text) {
             return Ok(known.clone());
         }
-        let client = &self.client;
-        let statement = block_on(self.runtime.as_ref(), client.prepare(text))??;
+        // What is queued goes first: a statement that cannot be prepared must fail after its savepoint.
+        let queued = std::mem::take(&mut self.queued);
+        let statement = self.answer(&queued, self.client.prepare(text))?;
         self.statements.insert(text.to_owned(), statement.clone());
         Ok(statement)
+    }
+
+    /// Sends what was queued and `request` in one go, and waits for the answers to both.
+    fn answer<T>(
+        &self,
+        queued: &str,
+        request: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
+        let runtime = self.runtime.as_ref().ok_or(StoreError::Decode("an open connection"))?;
+        runtime.block_on(async {
+            if queued.is_empty() {
+                return Ok(request.await?);
+            }
+            let (before, answer) = tokio::join!(biased; self.client.batch_execute(queued), request);
+            before?;
+            Ok(answer?)
+        })
     }
 }
 
@@ -91,11 +149,6 @@ impl Drop for PostgresConn {
             runtime.shutdown_background();
         }
     }
-}
-
-fn block_on<F: Future>(runtime: Option<&Runtime>, future: F) -> Result<F::Output, StoreError> {
-    let runtime = runtime.ok_or(StoreError::Decode("an open connection"))?;
-    Ok(runtime.block_on(future))
 }
 
 fn unnested(text: &str, types: &[Type]) -> Result<String, StoreError> {

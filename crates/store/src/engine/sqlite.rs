@@ -1,6 +1,7 @@
 //! SQLite: write-ahead log, every commit synced, one writer, readers that cannot write.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
@@ -11,39 +12,35 @@ use crate::{Row, StoreError, Value, guards};
 #[derive(Debug)]
 pub(crate) struct SqliteConn(Connection);
 
+/// How long to wait for another process that writes to the same file.
+const BUSY: Duration = Duration::from_secs(2);
+
 impl SqliteConn {
     pub(crate) fn open(path: &Path, role: Role) -> Result<Self, StoreError> {
         let access = match role {
-            Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Role::Owner | Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
             Role::Reader | Role::System => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
         let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.set_prepared_statement_cache_capacity(256);
-        conn.busy_timeout(std::time::Duration::from_secs(2))?;
-        if role == Role::Writer {
+        conn.busy_timeout(BUSY)?;
+        if role == Role::Owner || role == Role::Writer {
             conn.execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
                  PRAGMA wal_autocheckpoint = 4000;",
             )?;
         }
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;")?;
+        match role {
+            Role::Owner | Role::System => {}
+            Role::Writer => conn.execute_batch(&guards::sqlite_writer())?,
+            Role::Reader => conn.execute_batch(&guards::sqlite_reader())?,
+        }
         Ok(Self(conn))
     }
 
-    /// Sets the second lock: what a statement may see and touch is decided by `temp.scope`.
-    pub(crate) fn guard(&self, role: Role) -> Result<(), StoreError> {
-        let text = match role {
-            Role::Writer => guards::sqlite_writer(),
-            Role::Reader => guards::sqlite_reader(),
-            Role::System => return Ok(()),
-        };
-        Ok(self.0.execute_batch(&text)?)
-    }
-
-    /// Bounds the file, as a full disk would; `None` lifts the bound.
-    #[cfg(feature = "faults")]
-    pub(crate) fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
-        Ok(self.0.pragma_update(None, "max_page_count", pages.unwrap_or(u32::MAX - 1))?)
+    pub(crate) fn control(&mut self, text: &'static str) -> Result<(), StoreError> {
+        self.execute(text, &[]).map(|_| ())
     }
 
     pub(crate) fn execute(&mut self, text: &'static str, values: &[Value]) -> Result<u64, StoreError> {
@@ -56,11 +53,11 @@ impl SqliteConn {
         &mut self,
         text: &'static str,
         tenant: &Value,
-        rows: Vec<Vec<Value>>,
+        rows: &[Vec<Value>],
     ) -> Result<(), StoreError> {
         let mut statement = self.0.prepare_cached(text)?;
         for row in rows {
-            statement.execute(rusqlite::params_from_iter(std::iter::once(tenant).chain(&row)))?;
+            statement.execute(rusqlite::params_from_iter(std::iter::once(tenant).chain(row)))?;
         }
         Ok(())
     }
@@ -79,6 +76,26 @@ impl SqliteConn {
 
     pub(crate) fn batch(&mut self, text: &str) -> Result<(), StoreError> {
         Ok(self.0.execute_batch(text)?)
+    }
+}
+
+#[cfg(feature = "faults")]
+impl SqliteConn {
+    /// A connection for raw SQL: the triggers of the writer, the tables under their own names.
+    pub(crate) fn open_raw(path: &Path) -> Result<Self, StoreError> {
+        let conn = Self::open(path, Role::Owner)?;
+        conn.0.execute_batch(&guards::sqlite_raw())?;
+        Ok(conn)
+    }
+
+    /// Bounds the file, as a full disk would; `None` lifts the bound.
+    pub(crate) fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
+        Ok(self.0.pragma_update(None, "max_page_count", pages.unwrap_or(u32::MAX - 1))?)
+    }
+
+    /// Makes the commits from now on fail, or succeed again.
+    pub(crate) fn refuse_commits(&mut self, refuse: bool) -> Result<(), StoreError> {
+        Ok(self.0.commit_hook(refuse.then_some(|| true))?)
     }
 }
 
