@@ -13,7 +13,7 @@ use store::Attributed;
 use usage::{BudgetExhausted, Charge, LeaseError, Measure, Price, Reservation, Tokens};
 
 use crate::entries::{self, Bill};
-use crate::recorder::{Change, Durable, NotRecorded, Recorder};
+use crate::recorder::{Change, Durable, NotRecorded};
 use crate::request::{ChatRequest, Governed, RequestError};
 use crate::stream::{Body, Relay};
 use crate::transcript::Transcript;
@@ -51,7 +51,9 @@ pub enum ChatError {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// Neither the body, nor a header, nor the key says which agent this is for.
-    #[error("no agent is named: put its id into `model`, send it as `taskforce-agent`, or use a key that is bound to it")]
+    #[error(
+        "no agent is named: put its id into `model`, send it as `taskforce-agent`, or use a key that is bound to it"
+    )]
     AgentNotNamed,
     /// No such agent here, or none of its versions is published.
     #[error("there is no published agent `{0}`")]
@@ -150,12 +152,13 @@ impl Gateway {
         let governed = request.governed(version, &price.model)?;
         let call = self.call(&grant, &request, version, (&view, price, upstream, &governed))?;
         let reservation = self.reserve(&grant, &view, &call).await?;
-        let (flight, opened) = self.open(grant, call, reservation, &governed.body);
+        let (mut flight, opened) = self.open(grant, call, reservation, &governed.body);
         let body = Bytes::from(governed.body);
         let (recorded, answer) = tokio::join!(opened, self.upstreams().send(upstream, body, request.stream));
-        recorded.unwrap_or(Err(NotRecorded::Unavailable)).inspect_err(|error| {
-            tracing::warn!(error = error as &dyn std::error::Error, "a call was not made durable and gets no answer");
-        })?;
+        if let Err(error) = recorded.unwrap_or(Err(NotRecorded::Unavailable)) {
+            drop(flight.end(&Ending::BrokenOff("its beginning could not be recorded, so its answer was dropped")));
+            return Err(error.into());
+        }
         flight.answered(answer).await
     }
 
@@ -180,7 +183,7 @@ impl Gateway {
             id: self.db().moment().id(),
             agent: version.agent_id.clone(),
             version: version.version_id.clone(),
-            digest: version.digest.to_string(),
+            digest: version.digest.clone(),
             view: view.version,
             user: grant.caller().actor().id.parse().map_err(|_| not_a_user())?,
             price: price.clone(),
@@ -200,7 +203,8 @@ impl Gateway {
         call: &Call,
     ) -> Result<Reservation, ChatError> {
         let amount = call.price.worst_case(call.input_bound, call.output_bound);
-        let limits: Vec<_> = view.limits.iter().filter(|limit| limit.applies(&call.agent, &call.user)).cloned().collect();
+        let limits: Vec<_> =
+            view.limits.iter().filter(|limit| limit.applies(&call.agent, &call.user)).cloned().collect();
         let short = match self.purse().reserve(grant.tenant(), &limits, amount, self.db().moment().now()) {
             Ok(reservation) => return Ok(reservation),
             Err(short) => short,
@@ -306,22 +310,21 @@ impl Flight {
     }
 
     async fn record(mut self, ending: Ending) -> Result<u64, NotRecorded> {
-        self.end(ending).await.unwrap_or(Err(NotRecorded::Unavailable))
+        self.end(&ending).await.unwrap_or(Err(NotRecorded::Unavailable))
     }
 
     /// Settles the call and hands in its end. Called once; a second call finds nothing to end.
-    pub(crate) fn end(&mut self, ending: Ending) -> Durable {
+    pub(crate) fn end(&mut self, ending: &Ending) -> Durable {
         let Some(reservation) = self.reservation.take() else {
             return tokio::sync::oneshot::channel().1;
         };
-        let (action, reason, charge, measure) = self.weigh(&ending);
+        let (action, reason, charge, measure) = self.weigh(ending);
         let settled = reservation.settle(charge);
         let tokens = settled.charge().tokens();
         let bill = Bill { tokens: &tokens, cost: settled.cost(), estimated: measure != Measure::Reported, reason };
         let entry = Attributed::new(&self.grant, entries::ended(action, &self.call, &bill, &self.answer));
         let usage = usage::Usage { call: usage_call(&self.call), measure, settled };
-        let change = Change::Ended(self.call.id.clone(), Box::new(usage));
-        self.gateway.recorder().submit(self.grant.tenant().clone(), entry, change)
+        self.gateway.recorder().submit(self.grant.tenant().clone(), entry, Change::Ended(Box::new(usage)))
     }
 
     /// What the ending is called and what it costs: never less than what is known to have been used, never more than
@@ -356,7 +359,7 @@ impl Drop for Flight {
     /// The client went away, or the request's entry was refused: the call's end is handed in, and nobody waits for it.
     fn drop(&mut self) {
         if self.reservation.is_some() {
-            drop(self.end(Ending::Aborted));
+            drop(self.end(&Ending::Aborted));
         }
     }
 }

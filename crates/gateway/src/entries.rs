@@ -23,7 +23,7 @@ pub const UNKNOWN: &str = "gateway.call.unknown";
 pub const ACTIONS: &[&str] = &[REQUESTED, COMPLETED, FAILED, ABORTED, UNKNOWN];
 
 pub(crate) fn requested(call: &Call, held: Money, body: &[u8]) -> Entry {
-    let head = json!({
+    let facts = json!({
         "agent_id": call.agent.as_str(),
         "version_id": call.version.as_str(),
         "model": call.price.model,
@@ -32,7 +32,7 @@ pub(crate) fn requested(call: &Call, held: Money, body: &[u8]) -> Entry {
         "held": held.to_string(),
     });
     // The body is valid JSON and goes in as it goes upstream, byte for byte.
-    let mut payload = head.to_string().into_bytes();
+    let mut payload = facts.to_string().into_bytes();
     payload.pop();
     payload.extend_from_slice(b",\"request\":");
     payload.extend_from_slice(body);
@@ -81,18 +81,18 @@ fn entry(action: &'static str, call: &Call, digest: &str) -> Entry {
     Entry::new(action, Resource::new("call", &call.id).with_digest(digest)).with_policy(policy)
 }
 
-pub(crate) fn unknown(call: &usage::OpenCall) -> Entry {
+pub(crate) fn unknown(open: &usage::OpenCall) -> Entry {
     let payload = json!({
-        "agent_id": call.agent.as_str(),
-        "version_id": call.version.as_str(),
-        "model": call.model,
-        "price_id": call.price_id,
-        "cost": call.held.to_string(),
+        "agent_id": open.call.agent.as_str(),
+        "version_id": open.call.version.as_str(),
+        "model": open.call.model,
+        "price_id": open.call.price_id,
+        "cost": open.held.to_string(),
         "currency": Money::CURRENCY,
         "estimated": true,
         "reason": "the server stopped before the call's end; it is charged what was held for it",
     });
-    Entry::new(UNKNOWN, Resource::new("call", &call.call)).with_outcome(Outcome::Unknown).with_payload(&payload)
+    Entry::new(UNKNOWN, Resource::new("call", &open.call.id)).with_outcome(Outcome::Unknown).with_payload(&payload)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -104,7 +104,7 @@ impl Gateway {
         };
         let callable = |version: &Arc<catalog::Published>| Callable {
             agent: version.agent_id.clone(),
-            name: version.agent_name.to_string(),
+            name: version.agent_name.clone(),
         };
         let mut all: Vec<Callable> = view.agents.values().map(callable).collect();
         all.sort_by(|one, other| one.agent.cmp(&other.agent));

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use kernel::{CallId, TenantId};
+use kernel::TenantId;
 use store::{Attributed, Database, Job, StoreError, WriteTx};
 use tokio::sync::oneshot;
 use usage::{OpenCall, Usage};
@@ -34,7 +34,7 @@ pub enum NotRecorded {
 #[derive(Debug)]
 pub(crate) enum Change {
     Opened(OpenCall),
-    Ended(CallId, Box<Usage>),
+    Ended(Box<Usage>),
 }
 
 /// One record on its way.
@@ -125,6 +125,9 @@ impl Sequencer {
                 Ok(places) => {
                     for (mut record, place) in share.into_iter().zip(places) {
                         record.answer(Ok(place.seq));
+                        if let Change::Ended(usage) = record.change {
+                            usage.committed();
+                        }
                     }
                 }
                 Err(StoreError::Unavailable(error)) => self.keep(share, &*error),
@@ -136,11 +139,11 @@ impl Sequencer {
     }
 
     /// Keeps the ends for later and refuses the beginnings.
-    fn keep(&mut self, share: Vec<Record>, error: &dyn std::error::Error) {
+    fn keep(&mut self, share: Vec<Record>, error: &(dyn std::error::Error + 'static)) {
         tracing::error!(error, records = share.len(), "the ledger cannot be written; calls are refused until it can");
         for mut record in share {
             record.answer(Err(NotRecorded::Unavailable));
-            if matches!(record.change, Change::Ended(..)) {
+            if matches!(record.change, Change::Ended(_)) {
                 self.kept.push_back(record);
             }
         }
@@ -157,19 +160,15 @@ fn refuse(share: Vec<Record>, error: &StoreError) {
 
 fn job(share: &[Record]) -> Job<'_> {
     Box::new(move |tx: &mut WriteTx<'_>| {
-        let (mut opened, mut ended, mut closed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut opened, mut ended) = (Vec::new(), Vec::new());
         for record in share {
             match &record.change {
                 Change::Opened(call) => opened.push(call),
-                Change::Ended(id, usage) => {
-                    closed.push(id);
-                    ended.push(&**usage);
-                }
+                Change::Ended(usage) => ended.push(&**usage),
             }
         }
         usage::open_calls(tx, &opened)?;
         usage::record(tx, &ended)?;
-        usage::close_calls(tx, &closed)?;
         Ok(share.iter().map(|record| record.entry.clone()).collect())
     })
 }

@@ -27,9 +27,9 @@ pub fn recover(db: &Database, purse: &Purse) -> Result<usize, StoreError> {
             let caller = recoverer(db, tenant.clone());
             let node = purse.node();
             let job: Job<'_> = Box::new(move |tx: &mut WriteTx<'_>| {
-                let entries = calls.iter().map(|call| close(tx, &caller, call)).collect::<Result<_, _>>()?;
+                let ends = calls.iter().map(|call| close(tx, &caller, call)).collect::<Result<Vec<_>, _>>()?;
                 usage::release_leases(tx, node)?;
-                Ok(entries)
+                Ok(ends.into_iter().flatten().collect())
             });
             (tenant, job)
         })
@@ -38,10 +38,13 @@ pub fn recover(db: &Database, purse: &Purse) -> Result<usize, StoreError> {
     Ok(count)
 }
 
-fn close(tx: &mut WriteTx<'_>, caller: &Caller, call: &OpenCall) -> Result<Attributed, StoreError> {
-    usage::settle_abandoned(tx, call)?;
+/// Settles one call; `None` when it has its end already.
+fn close(tx: &mut WriteTx<'_>, caller: &Caller, call: &OpenCall) -> Result<Option<Attributed>, StoreError> {
+    if !usage::settle_abandoned(tx, call)? {
+        return Ok(None);
+    }
     let grant = caller.authorize::<Close>().map_err(|_| StoreError::Decode("an action that everybody may do"))?;
-    Ok(Attributed::new(&grant, entries::unknown(call)))
+    Ok(Some(Attributed::new(&grant, entries::unknown(call))))
 }
 
 #[expect(clippy::disallowed_methods, reason = "Taskforce itself closes what it left open")]

@@ -94,14 +94,13 @@ impl<'a> ChatRequest<'a> {
     pub fn governed(&self, version: &Published, model: &str) -> Result<Governed, RequestError> {
         let definition = &version.definition;
         self.check_tools(definition)?;
-        let parameters = definition.parameters();
         let max_output = self.max_output(definition);
         let mut body = Vec::with_capacity(512 + self.fields.iter().map(|(_, value)| value.get().len()).sum::<usize>());
         body.extend_from_slice(b"{\"model\":");
         push_string(&mut body, model);
         for (name, value) in &self.fields {
             let ours = matches!(&**name, "model" | "stream_options" | "max_tokens" | "max_completion_tokens");
-            if ours || parameters.contains_key(&**name) {
+            if ours || parameter(definition, name).is_some() {
                 continue;
             }
             push_name(&mut body, name);
@@ -110,7 +109,7 @@ impl<'a> ChatRequest<'a> {
                 _ => body.extend_from_slice(value.get().as_bytes()),
             }
         }
-        for (name, value) in parameters.iter().filter(|(name, _)| !name.starts_with("max_")) {
+        for (name, value) in definition.parameters().filter(|(name, _)| !name.starts_with("max_")) {
             push_name(&mut body, name);
             body.extend_from_slice(value.to_string().as_bytes());
         }
@@ -139,15 +138,14 @@ impl<'a> ChatRequest<'a> {
 
     /// The output limit that goes upstream: the version's, or a lower one of the client's, under the name in use.
     fn max_output(&self, definition: &Definition) -> Option<(&'static str, u64)> {
-        let parameters = definition.parameters();
-        let of = |name: &str| parameters.get(name).and_then(serde_json::Value::as_u64);
+        let of = |name: &str| parameter(definition, name).and_then(serde_json::Value::as_u64);
         let version = of("max_completion_tokens").or_else(|| of("max_tokens"));
         let limit = match (version, self.max_output) {
             (Some(version), Some(client)) => version.min(client),
             (Some(limit), None) | (None, Some(limit)) => limit,
             (None, None) => return None,
         };
-        let legacy = self.has("max_tokens") || (parameters.contains_key("max_tokens") && !self.has("max_completion_tokens"));
+        let legacy = self.has("max_tokens") || (of("max_tokens").is_some() && !self.has("max_completion_tokens"));
         Some((if legacy { "max_tokens" } else { "max_completion_tokens" }, limit))
     }
 
@@ -159,7 +157,7 @@ impl<'a> ChatRequest<'a> {
         let tools: Vec<Tool> = read(&self.fields, "tools")?.unwrap_or_default();
         for (at, tool) in tools.iter().enumerate() {
             let name = tool.function.as_ref().map(|function| function.name.as_str());
-            if !name.is_some_and(|name| definition.tools().any(|known| known == name)) {
+            if !name.is_some_and(|name| definition.tools().iter().any(|known| known.name() == name)) {
                 let tool = name.unwrap_or(&tool.kind).to_owned();
                 return Err(RequestError::ForeignTool { pointer: format!("/tools/{at}"), tool });
             }
@@ -175,6 +173,10 @@ impl<'a> ChatRequest<'a> {
         let linked = messages.get().matches("\"image_url\"").count() + messages.get().matches("\"file_id\"").count();
         u64::try_from(body + linked * LINKED).map_err(|_| invalid("", "the body is too long"))
     }
+}
+
+fn parameter<'d>(definition: &'d Definition, name: &str) -> Option<&'d serde_json::Value> {
+    definition.parameters().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// A request as it goes upstream, and what bounds its cost.
@@ -238,7 +240,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn read<'a, T: Deserialize<'a>>(fields: &[(Cow<'a, str>, &'a RawValue)], name: &str) -> Result<Option<T>, RequestError> {
+fn read<'a, T: Deserialize<'a>>(
+    fields: &[(Cow<'a, str>, &'a RawValue)],
+    name: &str,
+) -> Result<Option<T>, RequestError> {
     let Some((_, value)) = fields.iter().find(|(known, _)| known == name) else {
         return Ok(None);
     };
@@ -265,4 +270,121 @@ fn push_messages(body: &mut Vec<u8>, prompt: &str, messages: &str) {
     push_string(body, prompt);
     body.extend_from_slice(b"},");
     body.extend_from_slice(messages.trim_start().trim_start_matches('[').as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn version(definition: &Value) -> Published {
+        let moment = kernel::FixedMoment::new(1_800_000_000_000_000);
+        let definition = Definition::new(definition).unwrap();
+        Published {
+            agent_id: moment.moment().id(),
+            agent_name: "Support".to_owned(),
+            version_id: moment.moment().id(),
+            number: "1.1.0".parse().unwrap(),
+            digest: definition.digest().to_owned(),
+            definition,
+        }
+    }
+
+    fn governed(definition: &Value, body: &str) -> Result<(Governed, Value), RequestError> {
+        let governed = ChatRequest::parse(body.as_bytes())?.governed(&version(definition), "gpt-4o-mini")?;
+        let sent = serde_json::from_slice(&governed.body).unwrap();
+        Ok((governed, sent))
+    }
+
+    #[test]
+    fn the_versions_model_prompt_and_parameters_go_upstream() {
+        let definition = json!({
+            "model": "gpt-4o-mini", "system_prompt": "Be kind.", "parameters": {"temperature": 0.2, "max_tokens": 300}
+        });
+        let body = r#"{"model":"gpt-4","temperature":1.9,"max_tokens":4000,"seed":7,
+            "messages":[{"role":"user","content":"Hi"}]}"#;
+        let (governed, sent) = governed(&definition, body).unwrap();
+        let expected = json!({
+            "model": "gpt-4o-mini", "seed": 7, "temperature": 0.2, "max_tokens": 300,
+            "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}],
+        });
+        assert_eq!(sent, expected);
+        assert_eq!((governed.max_output, governed.choices), (Some(300), 1));
+    }
+
+    #[test]
+    fn a_client_may_ask_for_less_output_than_the_version_allows_but_not_for_more() {
+        let definition = json!({"model": "m", "parameters": {"max_tokens": 300}});
+        for (asked, allowed) in [(100, 100), (900, 300)] {
+            let body = format!(r#"{{"messages":[{{}}],"max_completion_tokens":{asked}}}"#);
+            let (governed, sent) = governed(&definition, &body).unwrap();
+            assert_eq!((governed.max_output, &sent["max_completion_tokens"]), (Some(allowed), &json!(allowed)));
+            assert!(sent.get("max_tokens").is_none());
+        }
+    }
+
+    #[test]
+    fn what_the_version_does_not_speak_of_stays_as_it_was_sent() {
+        let body = r#"{"messages":[{"role":"user","content":"\u00e9 \/ 1.0e+2"}],"x":{"b" : 1.10,"a":[ ]},"n":2}"#;
+        let (governed, _) = governed(&json!({"model": "m"}), body).unwrap();
+        let sent = String::from_utf8(governed.body).unwrap();
+        assert!(
+            sent.contains(r#""content":"\u00e9 \/ 1.0e+2""#) && sent.contains(r#""x":{"b" : 1.10,"a":[ ]}"#),
+            "{sent}"
+        );
+        assert_eq!((governed.choices, governed.max_output), (2, None));
+    }
+
+    #[test]
+    fn the_usage_of_a_stream_is_always_asked_for() {
+        let body = r#"{"messages":[{}],"stream":true,"stream_options":{"include_obfuscation":false}}"#;
+        let (_, sent) = governed(&json!({"model": "m"}), body).unwrap();
+        assert_eq!(sent["stream_options"], json!({"include_obfuscation": false, "include_usage": true}));
+        assert!(!ChatRequest::parse(body.as_bytes()).unwrap().wants_usage());
+    }
+
+    #[test]
+    fn only_the_versions_tools_may_be_offered() {
+        let definition = json!({"model": "m", "tools": ["create_ticket"]});
+        let body = |name: &str| {
+            format!(r#"{{"messages":[{{}}],"tools":[{{"type":"function","function":{{"name":"{name}"}}}}]}}"#)
+        };
+        assert!(governed(&definition, &body("create_ticket")).is_ok());
+        for foreign in ["send_email", "Create_ticket", "create_tick\u{435}t"] {
+            let refused = governed(&definition, &body(foreign));
+            assert!(
+                matches!(refused, Err(RequestError::ForeignTool { pointer, .. }) if pointer == "/tools/0"),
+                "{foreign}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_cannot_choose_its_upstream_and_a_wrong_field_is_named() {
+        for field in REROUTING {
+            let body = format!(r#"{{"messages":[{{}}],"{field}":"http://evil.example"}}"#);
+            assert!(matches!(ChatRequest::parse(body.as_bytes()), Err(RequestError::Rerouting(name)) if name == field));
+        }
+        for (body, field) in [
+            (r#"{"messages":[]}"#, "/messages"),
+            (r#"{"messages":"Hi"}"#, "/messages"),
+            (r#"{"messages":[{}],"stream":"yes"}"#, "/stream"),
+            (r#"{"messages":[{}],"max_tokens":-1}"#, "/max_tokens"),
+        ] {
+            let refused = ChatRequest::parse(body.as_bytes());
+            assert!(matches!(refused, Err(RequestError::Invalid { pointer, .. }) if pointer == field), "{body}");
+        }
+        for body in ["", "[]", "{", r#"{"messages":[{}],"messages":[{}]}"#] {
+            assert!(matches!(ChatRequest::parse(body.as_bytes()), Err(RequestError::Malformed(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn no_more_input_tokens_than_bytes_and_a_linked_picture_counts_much() {
+        let (plain, _) = governed(&json!({"model": "m"}), r#"{"messages":[{"role":"user","content":"Hi"}]}"#).unwrap();
+        assert_eq!(plain.input_bound, u64::try_from(plain.body.len()).unwrap());
+        let body = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b"}}]}]}"#;
+        let (linked, _) = governed(&json!({"model": "m"}), body).unwrap();
+        assert!(linked.input_bound > 8_192);
+    }
 }

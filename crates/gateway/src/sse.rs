@@ -64,9 +64,8 @@ impl Splitter {
 /// How many bytes of `held` at `at` are a line end; zero when there is none, or when more bytes must decide.
 fn line_end(held: &[u8], at: usize) -> usize {
     match (held.get(at), held.get(at + 1)) {
-        (Some(b'\n'), _) => 1,
         (Some(b'\r'), Some(b'\n')) => 2,
-        (Some(b'\r'), Some(_)) => 1,
+        (Some(b'\n'), _) | (Some(b'\r'), Some(_)) => 1,
         _ => 0,
     }
 }

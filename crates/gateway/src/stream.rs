@@ -19,9 +19,9 @@ use crate::sse::{self, Splitter};
 use crate::wire;
 
 /// How long a stream may be silent.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// How long an answer may take altogether.
-pub(crate) const TOTAL: Duration = Duration::from_secs(600);
+pub(crate) const TOTAL: Duration = Duration::from_mins(10);
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Relay {
             if &*data == b"[DONE]" {
                 self.pass(passed.freeze());
                 let tokens = self.tokens.take();
-                return self.finish(Ending::Completed(tokens), event);
+                return self.finish(&Ending::Completed(tokens), event);
             }
             if self.is_hidden(&data) {
                 hidden = true;
@@ -183,20 +183,18 @@ impl Relay {
     /// The upstream ended without `[DONE]`: complete if it reported what it used, broken off if not.
     fn upstream_ended(&mut self) {
         let rest = self.splitter.rest();
-        match self.tokens.take() {
-            Some(tokens) => self.finish(Ending::Completed(Some(tokens)), rest),
-            None => {
-                self.pass(rest);
-                self.break_off("the upstream ended the stream early");
-            }
+        if let Some(tokens) = self.tokens.take() {
+            return self.finish(&Ending::Completed(Some(tokens)), rest);
         }
+        self.pass(rest);
+        self.break_off("the upstream ended the stream early");
     }
 
     fn break_off(&mut self, reason: &'static str) {
-        self.finish(Ending::BrokenOff(reason), wire::error_event(reason));
+        self.finish(&Ending::BrokenOff(reason), wire::error_event(reason));
     }
 
-    fn finish(&mut self, ending: Ending, last: Bytes) {
+    fn finish(&mut self, ending: &Ending, last: Bytes) {
         self.stage = Stage::Recording(self.flight.end(ending), last);
     }
 

@@ -182,7 +182,7 @@ fn client(tls: ClientConfig, resolver: Resolver) -> Client<Connector, Full<Bytes
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_mins(1))
         .build(connector)
 }
 

@@ -102,7 +102,8 @@ pub(crate) async fn collect(body: Incoming) -> Result<Bytes, ()> {
 
 /// An event that tells a stream's reader what went wrong, in the protocol's own form.
 pub(crate) fn error_event(message: &str) -> Bytes {
-    let error = serde_json::json!({ "error": { "message": message, "type": "server_error", "code": null, "param": null } });
+    let error =
+        serde_json::json!({ "error": { "message": message, "type": "server_error", "code": null, "param": null } });
     let mut event = BytesMut::from(&b"data: "[..]);
     event.extend_from_slice(error.to_string().as_bytes());
     event.extend_from_slice(b"\n\n");
