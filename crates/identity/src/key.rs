@@ -197,7 +197,7 @@ mod tests {
     fn the_form_does_not_change() {
         let moment = FixedMoment::new(0);
         let key = FreshKey::generate(&moment.moment());
-        insta::assert_snapshot!(key.text.expose(), @"");
+        insta::assert_snapshot!(key.text.expose(), @"tfk_TDoRgdHbSeyw_pixdYnDoNDgGTNgWzP1zbDEd6EloWwgpdemfn23vrlr0JCb7O");
     }
 
     #[test]

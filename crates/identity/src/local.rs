@@ -32,7 +32,7 @@ pub fn bootstrap(db: &Database, at: &Moment<'_>) -> Result<Option<IssuedKey>, St
     let Ok(grant) = caller.authorize::<Bootstrap>() else {
         return Ok(None);
     };
-    if db.read(&grant, |tx| rows::any_user(tx))? {
+    if db.read(&grant, rows::any_user)? {
         return Ok(None);
     }
     let made = db.write(grant, |tx| {

@@ -92,8 +92,9 @@ pub(crate) fn key_holders(tx: &mut ReadTx<'_>) -> Result<Vec<User>, StoreError> 
 }
 
 pub(crate) fn any_user(tx: &mut ReadTx<'_>) -> Result<bool, StoreError> {
-    let found =
-        tx.optional(sql!("SELECT 1 FROM users WHERE tenant_id = $1 LIMIT 1"), values![], |row| row.get::<i64>())?;
+    let found = tx.optional(sql!("SELECT user_id FROM users WHERE tenant_id = $1 LIMIT 1"), values![], |row| {
+        row.get::<UserId>()
+    })?;
     Ok(found.is_some())
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn other_active_admins(tx: &mut ReadTx<'_>, id: &UserId) -> Result<i6
                 AND ',' || roles || ',' LIKE '%,admin,%'"
         ),
         values![id],
-        |row| row.get::<i64>(),
+        Row::get::<i64>,
     )?;
     Ok(count.unwrap_or_default())
 }
@@ -238,8 +239,8 @@ pub(crate) fn credentials(tx: &mut ReadTx<'_>, since: Timestamp) -> Result<Vec<C
 
 /// Which configuration of the tenant this transaction sees.
 pub(crate) fn configuration_version(tx: &mut ReadTx<'_>) -> Result<u64, StoreError> {
-    let version = tx
-        .optional(sql!("SELECT version FROM config_versions WHERE tenant_id = $1"), values![], |row| row.get::<u64>());
+    let version =
+        tx.optional(sql!("SELECT version FROM config_versions WHERE tenant_id = $1"), values![], Row::get::<u64>);
     version.map(Option::unwrap_or_default)
 }
 

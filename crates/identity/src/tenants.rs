@@ -170,7 +170,7 @@ pub enum TenantError {
 /// One tenant: any for the platform, one's own for everybody.
 pub fn tenant(db: &Database, caller: &Caller, id: &TenantId) -> Result<Tenant, TenantError> {
     let found = if caller.tenant() == id {
-        db.read(&caller.authorize::<ReadOwnTenant>()?, |tx| rows::tenant(tx))
+        db.read(&caller.authorize::<ReadOwnTenant>()?, rows::tenant)
     } else {
         let _granted = caller.authorize::<ReadTenant>()?;
         #[expect(clippy::disallowed_methods, reason = "the platform sees that a tenant exists, and nothing inside it")]

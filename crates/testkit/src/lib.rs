@@ -19,7 +19,7 @@ mod tester;
 
 use std::path::PathBuf;
 
-pub use tester::{Tester, on_both_engines};
+pub use tester::{Tester, connect, on_both_engines};
 
 /// The folder `name` of the shared test material, or `None` where a clone stands alone; that is said aloud.
 ///

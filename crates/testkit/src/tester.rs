@@ -1,10 +1,11 @@
 //! A database with tenants and users in it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use authz::{Action, Actor, Caller, Permission, PlatformAction, Request, Role, Roles};
-use kernel::{FixedMoment, Moment, TenantId};
+use kernel::{FixedMoment, Moment, Secret, TenantId};
 use store::{Database, Entry, Resource, Setup, StoreError, sql, values};
 
 /// When every test's clock starts: 2027-01-15T08:00:00Z.
@@ -20,11 +21,12 @@ pub struct Tester {
     /// Which engine it is: `sqlite` or `postgres`.
     pub engine: &'static str,
     place: Place,
+    root_key: Secret<String>,
 }
 
 #[derive(Debug)]
 enum Place {
-    Sqlite { _dir: tempfile::TempDir },
+    Sqlite { dir: tempfile::TempDir },
     Postgres { server: String, name: String },
 }
 
@@ -55,9 +57,7 @@ impl Tester {
     /// A fresh SQLite database in a directory that goes away with the tester.
     pub fn sqlite() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let clock = Arc::new(FixedMoment::new(START));
-        let db = Database::sqlite(&dir.path().join("taskforce.db"), setup(&clock)).expect("an SQLite database");
-        Self { db, clock, engine: "sqlite", place: Place::Sqlite { _dir: dir } }
+        Self::open("sqlite", Place::Sqlite { dir })
     }
 
     /// A fresh database on the server that `server` names, used as a role that row-level security binds.
@@ -65,15 +65,46 @@ impl Tester {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         psql(server, &format!("CREATE DATABASE {name} OWNER taskforce_owner"));
-        let url = |user: &str| {
-            let host = server.split_whitespace().find(|part| part.starts_with("host=")).unwrap_or("host=localhost");
-            let port = server.split_whitespace().find(|part| part.starts_with("port=")).unwrap_or("port=5432");
-            format!("{host} {port} user={user} dbname={name}")
-        };
+        Self::open("postgres", Place::Postgres { server: server.to_owned(), name })
+    }
+
+    fn open(engine: &'static str, place: Place) -> Self {
         let clock = Arc::new(FixedMoment::new(START));
-        let db = Database::postgres(&url("taskforce_app"), Some(&url("taskforce_owner")), setup(&clock))
-            .expect("a PostgreSQL database");
-        Self { db, clock, engine: "postgres", place: Place::Postgres { server: server.to_owned(), name } }
+        let root_key = seal::RootKey::generate(&*clock).to_text();
+        let db = place.open(setup(&clock, &root_key));
+        Self { db, clock, engine, place, root_key }
+    }
+
+    /// Another node: a second [`Database`] on the same place, with the same keys and the same clock.
+    pub fn second_node(&self) -> Database {
+        self.place.open(setup(&self.clock, &self.root_key))
+    }
+
+    /// Where the database is, for [`connect`].
+    pub fn address(&self) -> String {
+        self.place.address()
+    }
+
+    /// What the database was opened with.
+    pub fn setup(&self) -> Setup {
+        setup(&self.clock, &self.root_key)
+    }
+
+    /// Runs a statement on the PostgreSQL database, as `user`, and returns what it answers: columns between bars.
+    ///
+    /// # Panics
+    /// When the database is not on PostgreSQL, or refuses the statement.
+    pub fn psql(&self, user: &str, statement: &str) -> String {
+        assert_eq!(self.engine, "postgres", "psql speaks to PostgreSQL only");
+        psql(&format!("{} user={user}", self.address()), statement)
+    }
+
+    /// The directory that holds the files of an SQLite database; `None` on PostgreSQL.
+    pub fn data_directory(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Sqlite { dir } => Some(dir.path()),
+            Place::Postgres { .. } => None,
+        }
     }
 
     /// Runs raw SQL as the application would, bound to `tenant` but past every lock in Rust.
@@ -160,6 +191,33 @@ impl Tester {
     }
 }
 
+impl Place {
+    /// The path of the file, or the connection without a user.
+    fn address(&self) -> String {
+        match self {
+            Self::Sqlite { dir } => dir.path().join("taskforce.db").to_string_lossy().into_owned(),
+            Self::Postgres { server, name } => {
+                let given = |key: &str| server.split_whitespace().find(|part| part.starts_with(key));
+                let (host, port) = (given("host=").unwrap_or("host=localhost"), given("port=").unwrap_or("port=5432"));
+                format!("{host} {port} dbname={name}")
+            }
+        }
+    }
+
+    fn open(&self, setup: Setup) -> Database {
+        connect(&self.address(), setup).expect("a database")
+    }
+}
+
+/// Opens the database at a tester's [`address`](Tester::address), as another process would.
+pub fn connect(address: &str, setup: Setup) -> Result<Database, StoreError> {
+    if address.starts_with('/') {
+        return Database::sqlite(Path::new(address), setup);
+    }
+    let url = |user: &str| format!("{address} user={user}");
+    Database::postgres(&url("taskforce_app"), Some(&url("taskforce_owner")), setup)
+}
+
 impl Drop for Tester {
     fn drop(&mut self) {
         if let Place::Postgres { server, name } = &self.place {
@@ -168,14 +226,15 @@ impl Drop for Tester {
     }
 }
 
-fn setup(clock: &Arc<FixedMoment>) -> Setup {
-    let root_key = seal::RootKey::generate(&**clock);
+fn setup(clock: &Arc<FixedMoment>, root_key: &Secret<String>) -> Setup {
+    let root_key = seal::RootKey::parse(root_key).expect("a root key");
     Setup { root_key, clock: Arc::clone(clock) as _, entropy: Arc::clone(clock) as _, instance: "test".to_owned() }
 }
 
-fn psql(server: &str, statement: &str) {
+fn psql(server: &str, statement: &str) -> String {
     let output =
         std::process::Command::new("psql").args([server, "-v", "ON_ERROR_STOP=1", "-qAtc", statement]).output();
     let output = output.expect("psql, which comes with PostgreSQL");
     assert!(output.status.success(), "psql failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }

@@ -1,0 +1,96 @@
+//! A platform, two tenants, and people in them, all let in by their keys.
+
+use authz::{Caller, Request, Role, Roles};
+use identity::{CreatedTenant, Directory, IssuedKey, NewKey, NewTenant, NewUser, Settings, User, UserKind};
+use kernel::{Text, UserId};
+use testkit::Tester;
+
+pub(crate) struct World<'t> {
+    pub(crate) tester: &'t Tester,
+    pub(crate) directory: Directory,
+    pub(crate) platform: Caller,
+    pub(crate) acme: CreatedTenant,
+    /// The first administrator of acme-corp.
+    pub(crate) bob: Caller,
+}
+
+impl<'t> World<'t> {
+    pub(crate) fn new(tester: &'t Tester) -> Self {
+        let issued = identity::bootstrap(&tester.db, &tester.moment()).unwrap().unwrap();
+        let directory = Directory::load(&tester.db).unwrap();
+        let request = Request::new(tester.moment().id());
+        let now = tester.moment().now();
+        let platform = directory.authenticate(issued.secret.expose(), request.clone(), now).unwrap().caller;
+        let acme = identity::create_tenant(&tester.db, &platform, new_tenant("acme-corp"), &tester.moment()).unwrap();
+        directory.refresh(&tester.db, &acme.tenant.id).unwrap();
+        let bob = directory.authenticate(acme.key.secret.expose(), request, now).unwrap().caller;
+        Self { tester, directory, platform, acme, bob }
+    }
+
+    /// Another tenant, and its first administrator.
+    pub(crate) fn globex(&self) -> (CreatedTenant, Caller) {
+        let platform = self.tester.again(&self.platform);
+        let globex =
+            identity::create_tenant(&self.tester.db, &platform, new_tenant("globex"), &self.tester.moment()).unwrap();
+        let admin = self.enter(&globex.key);
+        (globex, admin)
+    }
+
+    /// A user of acme-corp, made by bob.
+    pub(crate) fn user(&self, name: &str, roles: impl Into<Roles>) -> User {
+        let bob = self.tester.again(&self.bob);
+        identity::create_user(&self.tester.db, &bob, new_user(name, roles), &self.tester.moment()).unwrap()
+    }
+
+    /// A key that bob makes for a user of acme-corp.
+    pub(crate) fn key(&self, user: &UserId) -> IssuedKey {
+        self.key_with(NewKey { user: user.clone(), ..new_key(user) })
+    }
+
+    pub(crate) fn key_with(&self, new: NewKey) -> IssuedKey {
+        let bob = self.tester.again(&self.bob);
+        identity::create_key(&self.tester.db, &bob, new, &self.tester.moment()).unwrap()
+    }
+
+    /// A user of acme-corp, let in by a key.
+    pub(crate) fn caller(&self, name: &str, role: Role) -> Caller {
+        let user = self.user(name, [role]);
+        self.enter(&self.key(&user.id))
+    }
+
+    /// Whoever holds the key, after the directory was told of it.
+    pub(crate) fn enter(&self, key: &IssuedKey) -> Caller {
+        self.present(key.secret.expose()).unwrap().caller
+    }
+
+    /// Presents a text as a key, the directory being up to date.
+    pub(crate) fn present(&self, text: &str) -> Result<identity::Authenticated, identity::AuthError> {
+        self.directory.refresh_changed(&self.tester.db).unwrap();
+        let moment = self.tester.moment();
+        self.directory.authenticate(text, Request::new(moment.id()), moment.now())
+    }
+
+    /// Why a text is refused.
+    pub(crate) fn refusal(&self, text: &str) -> identity::Refusal {
+        self.present(text).unwrap_err().cause
+    }
+}
+
+pub(crate) fn new_tenant(id: &str) -> NewTenant {
+    NewTenant {
+        id: id.parse().unwrap(),
+        name: Text::new("A tenant").unwrap(),
+        settings: Settings::default(),
+        admin: "bob".parse().unwrap(),
+    }
+}
+
+pub(crate) fn new_user(name: &str, roles: impl Into<Roles>) -> NewUser {
+    let (username, roles) = (name.parse().unwrap(), roles.into());
+    NewUser { kind: UserKind::User, username, email: Some(format!("{name}@example.com").parse().unwrap()), roles }
+}
+
+pub(crate) fn new_key(user: &UserId) -> NewKey {
+    let name = Text::new("a key").unwrap();
+    NewKey { user: user.clone(), name, scopes: None, expires_at: None, agent: None }
+}
