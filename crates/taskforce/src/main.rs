@@ -1,1 +1,41 @@
-fn main() {}
+//! The `taskforce` executable: configuration, wiring and the command line over the domain crates.
+//!
+//! **Invariant:** only this crate reads the environment and the clock; what the other crates need to know of them is
+//! passed to them.
+//!
+//! **Invariant:** nothing is printed but through [`output::Output`], and no secret is printed but the key that was
+//! just made, once.
+
+mod cli;
+mod client;
+mod config;
+mod edition;
+mod environment;
+mod failure;
+mod home;
+mod init;
+mod key;
+mod keys;
+mod opening;
+mod output;
+mod replay;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::Cli;
+use environment::Environment;
+use output::Output;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let environment = Environment::of_this_process();
+    let cli = Cli::parse();
+    let mut output = Output::stdout(&environment, cli.json);
+    let verdict = cli.run(&environment, &mut output);
+    failure::report(verdict, &output)
+}

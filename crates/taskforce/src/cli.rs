@@ -1,0 +1,100 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Places;
+use crate::environment::Environment;
+use crate::failure::{Failure, Verdict};
+use crate::output::Output;
+use crate::{init, key, replay};
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done, and all is well
+  1  done, and what was checked is not as it should be
+  2  not done: wrong usage, a configuration that cannot be used, a file that cannot be read";
+
+/// The control plane for AI agents: who may run them, what they did, what it cost, who approved it, and proof of it.
+#[derive(Debug, Parser)]
+#[command(name = "taskforce", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Answer with JSON, for programs.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up a data directory: keys, database, profile, and the administrator's key.
+    Init(InitArgs),
+    /// Make and manage API keys on the server's own machine.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Answer as a model server would, from recorded conversations; no model is asked.
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The data directory to set up. Default: $TASKFORCE_DATA, else `taskforce-data`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// What the names of this installation's logs start with, such as `taskforce.example.org`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+    /// Use PostgreSQL, as this role. Default: SQLite, in the data directory.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The PostgreSQL role that owns the tables and may change the schema.
+    #[arg(long, value_name = "URL", requires = "database_url")]
+    pub(crate) database_owner_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make a key for a user, without credentials: whoever can read the data directory may.
+    Create(KeyCreateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyCreateArgs {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// The tenant.
+    #[arg(long, required_unless_present = "platform", requires = "user")]
+    pub(crate) tenant: Option<String>,
+    /// The user's name.
+    #[arg(long, requires = "tenant")]
+    pub(crate) user: Option<String>,
+    /// Bind the key to an agent: calls with it are that agent's, and need not name it.
+    #[arg(long, value_name = "AGENT_ID", requires = "tenant")]
+    pub(crate) agent: Option<String>,
+    /// Make a key for the platform administrator, who creates tenants.
+    #[arg(long, conflicts_with = "tenant")]
+    pub(crate) platform: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8071")]
+    pub(crate) listen: SocketAddr,
+    /// The pause before each chunk of a stream, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 10)]
+    pub(crate) pace_ms: u64,
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub(crate) fn run(self, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
+        match self.command {
+            Command::Init(args) => init::run(&args, environment, output),
+            Command::Key(KeyCommand::Create(args)) => key::create(&args, environment, output),
+            Command::Replay(args) => replay::run(&args, output),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is switched on, and who is there from the first moment.
+
+use authz::Request;
+use identity::{Directory, IssuedKey, NewTenant, Settings as TenantSettings};
+use kernel::{TenantId, Text};
+use store::Database;
+
+use crate::config::Settings;
+use crate::failure::Failure;
+
+/// The only tenant where tenants are not switched on.
+const DEFAULT_TENANT: &str = "default";
+
+/// Which parts of Taskforce are active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edition {
+    /// The profile has no `enterprise` section: one tenant, on loopback only.
+    Community,
+    /// The profile has one.
+    Enterprise { multi_tenant: bool },
+}
+
+impl Edition {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        match settings.profile.enterprise() {
+            Some(enterprise) => Self::Enterprise { multi_tenant: enterprise.multi_tenant },
+            None => Self::Community,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Community => "community",
+            Self::Enterprise { .. } => "enterprise",
+        }
+    }
+
+    pub(crate) const fn is_multi_tenant(self) -> bool {
+        matches!(self, Self::Enterprise { multi_tenant: true })
+    }
+}
+
+/// The key of the first administrator: of the platform, or of the only tenant. `None` when there is one already.
+pub(crate) fn first_key(settings: &Settings, db: &Database) -> Result<Option<IssuedKey>, Failure> {
+    let at = db.moment();
+    let platform = identity::bootstrap(db, &at)?;
+    if Edition::of(settings).is_multi_tenant() {
+        return Ok(platform);
+    }
+    let tenant: TenantId = DEFAULT_TENANT.parse()?;
+    let directory = Directory::load(db)?;
+    if directory.tenant_settings(&tenant).is_some() {
+        return Ok(None);
+    }
+    let platform = match platform {
+        Some(issued) => issued,
+        None => identity::issue_local_key(db, &TenantId::system(), &"platform".parse()?, None, &at)?,
+    };
+    directory.refresh(db, &TenantId::system())?;
+    let platform = directory.authenticate(platform.secret.expose(), Request::new(at.id()), at.now())?.caller;
+    let name = Text::new("Default")?;
+    let new = NewTenant { id: tenant, name, settings: TenantSettings::default(), admin: "admin".parse()? };
+    Ok(Some(identity::create_tenant(db, &platform, new, &at)?.key))
+}
