@@ -131,3 +131,6 @@ pub(crate) fn standing(request: &Request, people: &[Person]) -> Option<Approval>
 fn needed(quorum: &Quorum) -> usize {
     usize::try_from(quorum.required()).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

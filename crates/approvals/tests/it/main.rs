@@ -1,0 +1,8 @@
+//! The use cases, on both engines.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
+mod attacks;
+mod decisions;
+mod given;
+mod workflows;
