@@ -4,6 +4,8 @@
 //! shipped. What every command prints is calm, aligned lines; a failure ends with exit code 1, a command that does not
 //! exist with 2.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod metadata;
 mod postgres;
 mod prepare;
@@ -22,6 +24,7 @@ cargo xtask: the developer's tool of this workspace
   cargo xtask test          run every test: tidy, doctests, unit and integration tests on SQLite and PostgreSQL
   cargo xtask test ARGS...  prepare likewise, then hand ARGS to the test runner only, such as `-p store`
   cargo xtask tidy          check the rules of the workspace that no compiler checks
+  cargo xtask bench         measure, each figure beside its floor; `bench gateway`, `ledger`, `verify`, `footprint`
   cargo xtask help          show this text
 
 environment
@@ -39,6 +42,11 @@ fn main() -> ExitCode {
         }
         ["test", rest @ ..] => suite::run(&root(), rest),
         ["tidy"] => tidy::run(&root()),
+        ["bench", wanted @ ..] => bench_released(&root(), wanted),
+        #[cfg(feature = "bench")]
+        ["bench-run", wanted @ ..] => bench::measure(&root(), wanted),
+        #[cfg(feature = "bench")]
+        helper @ ["bench-mock" | "bench-floor", ..] => bench::helper(helper),
         [other, ..] => {
             report::error(&format!("no such command: `{other}` (`cargo xtask` lists them)"));
             return ExitCode::from(2);
@@ -52,6 +60,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds the product and this tool for release, this tool with its measurements, and measures with those.
+fn bench_released(root: &Path, wanted: &[&str]) -> Result<bool, String> {
+    report::line("bench", "build", "cargo build --release");
+    process::output(process::cargo().current_dir(root).args(["build", "--release", "--locked", "-p", "taskforce"]))?;
+    let tool = ["run", "--release", "--locked", "--quiet", "-p", "xtask", "--features", "bench", "--", "bench-run"];
+    process::passes(process::cargo().current_dir(root).args(tool).args(wanted))
 }
 
 /// The workspace's folder: the one above this package's.
