@@ -22,8 +22,39 @@
 //! # let request = authz::Request::new(at.id());
 //! # #[expect(clippy::disallowed_methods, reason = "stands in for the identity crate")]
 //! # let bob = authz::Caller::authenticated(tenant.clone(), authz::Actor::user("usr_bob"), [authz::Role::Admin].into(), None, request);
-//! let new = NewBudget { name: usage::Name::new("Pilot")?, scope: Scope::Tenant, period: Period::Day, limit: "1.00".parse()? };
+//! let name = usage::Name::new("Pilot")?;
+//! let new = NewBudget { name, scope: Scope::Tenant, period: Period::Day, limit: "1.00".parse()? };
 //! let budget = usage::create_budget(&db, &bob, new, &at)?;
+//!
+//! // What calls are checked against is read once, and again when it changes.
+//! # struct Call1; impl authz::Action for Call1 { const NAME: &'static str = "example"; const PERMISSION: Option<authz::Permission> = None; }
+//! let grant = bob.authorize::<Call1>()?;
+//! let (limits, book) = db.read(&grant, |tx| Ok::<_, store::StoreError>((usage::limits(tx)?, PriceBook::load(tx)?)))?;
+//! let price = book.price("gpt-4o", at.now()).ok_or("no price, no call")?;
+//!
+//! // Before the call: from memory, or, when that does not suffice, from the database.
+//! let purse = Purse::new(at.id());
+//! let mut reservation = match purse.reserve(&tenant, &limits, price.worst_case(1_000, 500), at.now()) {
+//!     Ok(reservation) => reservation,
+//!     Err(short) => purse.lease(&db, short)?,
+//! };
+//! let (model, price_id) = (price.model.clone(), price.id.clone());
+//! let call = Call { id: at.id(), agent: at.id(), version: at.id(), user: at.id(), model, price_id };
+//! let open = reservation.open(call.clone());
+//!
+//! // After it: both writes go beside the call's ledger entries.
+//! let settled = reservation.settle(price.charge(&Tokens::of_prompt(800, 0, 300)));
+//! let usage = Usage { call, measure: Measure::Reported, settled };
+//! let share: store::Job<'_> = Box::new(|tx| {
+//!     usage::open_calls(tx, &[&open])?;
+//!     usage::record(tx, &[&usage])?;
+//!     Ok(Vec::new())
+//! });
+//! for end in db.write_shares(vec![(tenant, share)]) {
+//!     end?;
+//! }
+//! usage.committed();
+//! assert_eq!(usage::budget(&db, &bob, &budget.id, at.now())?.spent.to_string(), "0.005");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
