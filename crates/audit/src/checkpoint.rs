@@ -11,7 +11,7 @@ use tlog::note::VerifierKey;
 use tlog::{Checkpoint, Hash, Tiles, consistency_proof, verify_consistency};
 
 use crate::model::{Head, SignedHead};
-use crate::store;
+use crate::{package, store};
 
 /// Signs the heads of every log of one installation, and remembers what it signed.
 #[derive(Debug)]
@@ -54,6 +54,17 @@ impl Signer {
     /// The public half, which auditors pin. Its text form (`to_string`) is a C2SP vkey.
     pub const fn verifier_key(&self) -> &VerifierKey {
         self.key.verifier()
+    }
+
+    /// Signs the list of a package's files.
+    pub(crate) fn sign_manifest(&self, origin: &str, manifest: &[u8]) -> String {
+        self.key.sign(&package::signed_text(origin, manifest))
+    }
+
+    /// Signs whatever head it is given: for the logs of tests, and for attackers.
+    #[cfg(any(test, feature = "synthetic"))]
+    pub(crate) fn sign_unchecked(&self, head: &Checkpoint) -> String {
+        self.key.sign(&head.to_text())
     }
 
     /// Signs `head` of the log `origin`, if it is the log that was signed before, grown.

@@ -6,6 +6,7 @@ use tlog::tile::{self, Coord};
 use tlog::{Frontier, Hash};
 
 use crate::model::{EntryView, Head, Order, Payload, Query, SignedHead};
+use crate::objects::{Approval, Decision};
 
 /// The salt that a sealed payload begins with.
 const SALT: usize = 32;
@@ -121,14 +122,19 @@ pub(crate) fn payload(tx: &mut ReadTx<'_>, seq: u64) -> Result<Option<Payload>, 
     sealed.map(|sealed| open(tx, seq, &sealed)).transpose()
 }
 
-/// The details of the entries from `from` to before `until`, opened, oldest first.
-pub(crate) fn payloads(tx: &mut ReadTx<'_>, from: u64, until: u64) -> Result<Vec<(u64, Payload)>, StoreError> {
+/// The details of the entries from `from` to before `until`, oldest first; `None` for what no longer opens.
+pub(crate) fn payloads(tx: &mut ReadTx<'_>, from: u64, until: u64) -> Result<Vec<(u64, Option<Payload>)>, StoreError> {
     let rows = tx.all(
         sql!("SELECT seq, sealed FROM ledger_payloads WHERE tenant_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq"),
         values![from, until],
         |row| Ok((row.get::<u64>()?, row.get::<Vec<u8>>()?)),
     )?;
-    rows.into_iter().map(|(seq, sealed)| Ok((seq, open(tx, seq, &sealed)?))).collect()
+    let opened = rows.into_iter().map(|(seq, sealed)| match open(tx, seq, &sealed) {
+        Ok(payload) => Ok((seq, Some(payload))),
+        Err(StoreError::Sealed(_)) => Ok((seq, None)),
+        Err(error) => Err(error),
+    });
+    opened.collect()
 }
 
 fn open(tx: &mut ReadTx<'_>, seq: u64, sealed: &[u8]) -> Result<Payload, StoreError> {
@@ -221,6 +227,69 @@ pub(crate) fn save_signed(tx: &mut WriteTx<'_>, signed: &SignedHead, at: Timesta
         values![*size, root.as_bytes().as_slice(), note.as_str(), at],
     )?;
     Ok(())
+}
+
+/// The exact bytes of the entries from `from` to before `until`, oldest first.
+pub(crate) fn leaves(tx: &mut ReadTx<'_>, from: u64, until: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+    tx.all(
+        sql!("SELECT leaf FROM ledger_entries WHERE tenant_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq"),
+        values![from, until],
+        Row::get,
+    )
+}
+
+/// The definitions in the catalog's table, by digest.
+pub(crate) fn definitions(tx: &mut ReadTx<'_>) -> Result<Vec<(String, String)>, StoreError> {
+    tx.all(sql!("SELECT digest, definition FROM versions WHERE tenant_id = $1 ORDER BY digest"), values![], |row| {
+        Ok((row.get()?, row.get()?))
+    })
+}
+
+/// A request for approval with what was decided on it, in the tables of `approvals`.
+pub(crate) fn approval(tx: &mut ReadTx<'_>, id: &str) -> Result<Option<Approval>, StoreError> {
+    let found = tx.optional(
+        sql!(
+            "SELECT request_type, resource_type, resource_id, digest, title, description, requester_id, author_ids,
+                    workflow_id, workflow_revision, required_approvers, approver_roles, created_at, expires_at
+               FROM approval_requests WHERE tenant_id = $1 AND review_id = $2"
+        ),
+        values![id],
+        |row| {
+            Ok(Approval {
+                id: id.to_owned(),
+                request_type: row.get()?,
+                resource_type: row.get()?,
+                resource_id: row.get()?,
+                digest: row.get()?,
+                title: row.get()?,
+                description: row.get()?,
+                requester: row.get()?,
+                authors: row.get::<String>()?.split(',').map(str::to_owned).collect(),
+                workflow: row.get()?,
+                workflow_revision: row.get()?,
+                required_approvers: row.get()?,
+                approver_roles: row.get()?,
+                created_at: row.get::<Timestamp>()?.to_string(),
+                expires_at: row.get::<Timestamp>()?.to_string(),
+                decisions: Vec::new(),
+            })
+        },
+    )?;
+    let Some(approval) = found else {
+        return Ok(None);
+    };
+    let decisions = tx.all(
+        sql!(
+            "SELECT user_id, decision, comment, at FROM approval_decisions
+              WHERE tenant_id = $1 AND review_id = $2 ORDER BY at, user_id"
+        ),
+        values![id],
+        |row| {
+            let (user, decision, comment) = (row.get()?, row.get()?, row.get()?);
+            Ok(Decision { user, decision, comment, at: row.get::<Timestamp>()?.to_string() })
+        },
+    )?;
+    Ok(Some(Approval { decisions, ..approval }))
 }
 
 /// The name of a tenant's log.
