@@ -47,3 +47,39 @@ pub(crate) fn budget_updated(before: &Budget, after: &Budget) -> Entry {
         "after": state(after),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Period, Scope, Status};
+    use kernel::{FixedMoment, Money, Timestamp};
+
+    #[test]
+    fn every_entry_is_listed() {
+        let (nothing, at) = (Money::ZERO, Timestamp::from_micros(0));
+        let price = Price {
+            id: "prc".to_owned(),
+            model: "m".to_owned(),
+            input: nothing,
+            cached_input: nothing,
+            output: nothing,
+            max_output_tokens: 1,
+            effective_from: at,
+        };
+        let budget = Budget {
+            id: FixedMoment::new(0).moment().id(),
+            name: "Pilot".to_owned(),
+            scope: Scope::Tenant,
+            period: Period::Day,
+            limit: nothing,
+            status: Status::Active,
+            created_at: at,
+            revision: 1,
+            spent: nothing,
+            held: nothing,
+            resets_at: None,
+        };
+        let all = [price_set(&price), budget_created(&budget), budget_updated(&budget, &budget)];
+        assert_eq!(all.each_ref().map(Entry::action).as_slice(), ACTIONS);
+    }
+}

@@ -98,7 +98,9 @@ impl Node {
                 let amount = Money::from_nanos(i64::try_from(dice.throw(60_000)).unwrap());
                 self.reserved.extend(world.reserve(&self.purse, amount).ok());
             }
-            4 => drop(dice.take(&mut self.reserved)),
+            4 if dice.throw(4) > 0 => drop(dice.take(&mut self.reserved)),
+            // A task that ends without settling what it has begun.
+            4 => drop(dice.take(&mut self.open)),
             5 | 6 => {
                 if let Some(mut reservation) = dice.take(&mut self.reserved) {
                     let open = reservation.open(world.call());
