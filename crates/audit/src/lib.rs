@@ -1,6 +1,8 @@
 //! The ledger as its readers see it: entries, checkpoints, receipts.
 
 mod archive;
+#[cfg(test)]
+mod attacks;
 mod check;
 mod checkpoint;
 mod entries;
