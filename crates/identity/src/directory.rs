@@ -15,7 +15,7 @@ use store::{Database, ReadTx, Reason, StoreError};
 
 use crate::store::Credential;
 use crate::{KeyFormatError, PresentedKey, Settings, Tenant, TenantStatus, User, UserKind, UserStatus, store as rows};
-use table::{Record, Table, name_of};
+use table::{Draft, Record, Shards, Table, name_of};
 
 /// A key that ended this long ago is forgotten: presented again it is unknown, no longer expired or revoked.
 const REMEMBERED_SECONDS: i64 = 30 * 86_400;
@@ -26,9 +26,18 @@ const REMEMBERED_SECONDS: i64 = 30 * 86_400;
 pub struct Directory {
     table: Table,
     tenants: ArcSwap<HashMap<TenantId, Arc<ArcSwap<Settings>>>>,
-    /// The versions that the table was built from. INVARIANT: held while a tenant is read and its share replaced, so
-    /// that an older reading never replaces a newer one.
-    versions: Mutex<HashMap<TenantId, u64>>,
+    /// What the table was built from. INVARIANT: held while a tenant is read and its keys replaced, so that an older
+    /// reading never replaces a newer one.
+    known: Mutex<HashMap<TenantId, Known>>,
+}
+
+/// What is known of a tenant's share.
+#[derive(Default)]
+struct Known {
+    /// The version of the configuration that it was read from.
+    version: u64,
+    /// The shards of the table that hold its keys.
+    shards: Shards,
 }
 
 /// An authenticated request.
@@ -102,29 +111,25 @@ struct Principal {
     active: bool,
 }
 
-/// One tenant's share, as read from the database at one instant.
-struct Share {
-    settings: Settings,
-    records: Vec<Record>,
-}
-
 impl Directory {
     /// Reads every tenant.
     pub fn load(db: &Database) -> Result<Self, StoreError> {
-        let (mut versions, mut tenants, mut records) = (HashMap::new(), HashMap::new(), Vec::new());
-        let since = db.moment().now().plus_seconds(-REMEMBERED_SECONDS);
+        let (mut known, mut tenants, mut draft) = (HashMap::new(), HashMap::new(), Draft::default());
+        let since = remembered_since(db);
         #[expect(clippy::disallowed_methods, reason = "a key names no tenant: the directory knows the keys of all")]
         db.system(Reason::Snapshot, |tx| {
             for (tenant, version) in tx.tenants()? {
-                if let Some(share) = tx.within(&tenant, |tx| share(tx, since))? {
-                    records.extend(share.records);
-                    tenants.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(share.settings)));
+                let mut shards = Shards::default();
+                if let Some(settings) =
+                    tx.within(&tenant, |tx| read(tx, since, |record| shards.add(draft.push(record))))?
+                {
+                    tenants.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(settings)));
                 }
-                versions.insert(tenant, version);
+                known.insert(tenant, Known { version, shards: shards.sorted() });
             }
             Ok::<_, StoreError>(())
         })?;
-        Ok(Self { table: Table::of(records), tenants: ArcSwap::from_pointee(tenants), versions: Mutex::new(versions) })
+        Ok(Self { table: Table::of(draft), tenants: ArcSwap::from_pointee(tenants), known: Mutex::new(known) })
     }
 
     /// Says who presents the key, or refuses.
@@ -156,14 +161,23 @@ impl Directory {
 
     /// Reads one tenant anew. Call it when the tenant's configuration has changed.
     pub fn refresh(&self, db: &Database, tenant: &TenantId) -> Result<(), StoreError> {
-        let mut versions = self.versions.lock();
-        let since = db.moment().now().plus_seconds(-REMEMBERED_SECONDS);
+        let mut known = self.known.lock();
+        let (mut draft, mut shards) = (Draft::default(), Shards::default());
+        let since = remembered_since(db);
         #[expect(clippy::disallowed_methods, reason = "the directory is no caller and serves every tenant")]
-        let (version, share) = db.system(Reason::Snapshot, |tx| {
-            tx.within(tenant, |tx| Ok((rows::configuration_version(tx)?, share(tx, since)?)))
+        let (version, settings) = db.system(Reason::Snapshot, |tx| {
+            tx.within(tenant, |tx| {
+                let version = rows::configuration_version(tx)?;
+                Ok((version, read(tx, since, |record| shards.add(draft.push(record)))?))
+            })
         })?;
-        self.replace(tenant, share);
-        versions.insert(tenant.clone(), version);
+        let Some(settings) = settings else {
+            return Ok(());
+        };
+        let share = known.entry(tenant.clone()).or_default();
+        self.table.replace(tenant, draft, &share.shards);
+        *share = Known { version, shards: shards.sorted() };
+        self.set_settings(tenant, settings);
         Ok(())
     }
 
@@ -186,16 +200,13 @@ impl Directory {
     }
 
     fn behind(&self, current: Vec<(TenantId, u64)>) -> Vec<TenantId> {
-        let versions = self.versions.lock();
-        let moved = current.into_iter().filter(|(tenant, version)| versions.get(tenant) != Some(version));
-        moved.map(|(tenant, _)| tenant).collect()
+        let known = self.known.lock();
+        let moved =
+            |(tenant, version): &(TenantId, u64)| known.get(tenant).is_none_or(|share| share.version != *version);
+        current.into_iter().filter(moved).map(|(tenant, _)| tenant).collect()
     }
 
-    fn replace(&self, tenant: &TenantId, share: Option<Share>) {
-        let Some(Share { settings, records }) = share else {
-            return;
-        };
-        self.table.replace(tenant, records);
+    fn set_settings(&self, tenant: &TenantId, settings: Settings) {
         if let Some(known) = self.tenants.load().get(tenant) {
             known.store(Arc::new(settings));
             return;
@@ -212,16 +223,29 @@ impl fmt::Debug for Directory {
     }
 }
 
-/// Reads one tenant; `None` when there is no such tenant.
-fn share(tx: &mut ReadTx<'_>, since: Timestamp) -> Result<Option<Share>, StoreError> {
+fn remembered_since(db: &Database) -> Timestamp {
+    db.moment().now().plus_seconds(-REMEMBERED_SECONDS)
+}
+
+/// Reads one tenant, hands its keys to `keep` and returns its settings; `None` when there is no such tenant.
+fn read(tx: &mut ReadTx<'_>, since: Timestamp, mut keep: impl FnMut(Record)) -> Result<Option<Settings>, StoreError> {
     let Some(tenant) = rows::tenant(tx)? else {
         return Ok(None);
     };
     let holders = rows::key_holders(tx)?.into_iter();
     let holders: HashMap<_, _> = holders.map(|user| (user.id.clone(), Arc::new(principal(&tenant, user)))).collect();
-    let credentials = rows::credentials(tx, since)?.into_iter();
-    let records = credentials.filter_map(|credential| record(credential, &holders)).collect();
-    Ok(Some(Share { settings: tenant.settings, records }))
+    let mut after = String::new();
+    loop {
+        let credentials = rows::credentials(tx, since, &after)?;
+        let is_last = credentials.len() < rows::CREDENTIALS;
+        if let Some(last) = credentials.last() {
+            last.id.as_str().clone_into(&mut after);
+        }
+        credentials.into_iter().filter_map(|credential| record(credential, &holders)).for_each(&mut keep);
+        if is_last {
+            return Ok(Some(tenant.settings));
+        }
+    }
 }
 
 fn principal(tenant: &Tenant, user: User) -> Principal {
@@ -241,15 +265,15 @@ fn principal(tenant: &Tenant, user: User) -> Principal {
 }
 
 fn record(credential: Credential, holders: &HashMap<UserId, Arc<Principal>>) -> Option<Record> {
-    let Credential { key, secret_hash } = credential;
+    let Credential { id, user, secret_hash, scopes, agent, expires_at, revoked } = credential;
     Some(Record {
-        name: name_of(key.id.as_str())?,
+        name: name_of(id.as_str())?,
         secret_hash,
-        revoked: key.revoked_at.is_some(),
-        expires_at: key.expires_at,
-        scopes: key.scopes.unwrap_or_else(everything),
-        agent: key.agent.map(Box::new),
-        principal: Arc::clone(holders.get(&key.user)?),
+        revoked,
+        expires_at,
+        scopes: scopes.unwrap_or_else(everything),
+        agent: agent.map(Box::new),
+        principal: Arc::clone(holders.get(&user)?),
     })
 }
 

@@ -48,13 +48,9 @@ pub enum KeyFormatError {
 impl<'a> PresentedKey<'a> {
     /// Reads a key and checks its checksum. Asks nobody.
     pub fn parse(text: &'a str) -> Result<Self, KeyFormatError> {
-        let parsed = Self::split(text).ok_or_else(|| refusal(text))?;
+        let key = Self::split(text).ok_or_else(|| refusal(text))?;
         let (body, checksum) = text.split_at_checked(LENGTH - CHECKSUM).ok_or(KeyFormatError::Malformed)?;
-        if checksum.as_bytes() == base62::<CHECKSUM>(&mut crc32(body.as_bytes()).to_be_bytes()) {
-            Ok(parsed)
-        } else {
-            Err(KeyFormatError::Checksum)
-        }
+        if checksum.as_bytes() == checksum_of(body) { Ok(key) } else { Err(KeyFormatError::Checksum) }
     }
 
     fn split(text: &'a str) -> Option<Self> {
@@ -72,7 +68,7 @@ impl<'a> PresentedKey<'a> {
 
     /// SHA-256 of the secret: what the database keeps.
     pub(crate) fn secret_hash(&self) -> [u8; 32] {
-        hash(self.secret)
+        sha256(self.secret.as_bytes())
     }
 }
 
@@ -101,20 +97,15 @@ impl FreshKey {
         let id = KeyId::generate(at.entropy());
         let mut random = Zeroizing::new([0; 32]);
         at.fill(&mut *random);
-        let secret = Zeroizing::new(base62::<SECRET>(&mut *random));
+        let secret = Zeroizing::new(secret_of(&mut random));
         let mut text = String::with_capacity(LENGTH);
         text.extend([PREFIX, id.as_str(), "_"]);
         text.extend(secret.iter().copied().map(char::from));
-        let checksum = base62::<CHECKSUM>(&mut crc32(text.as_bytes()).to_be_bytes());
-        text.extend(checksum.map(char::from));
+        text.extend(checksum_of(&text).map(char::from));
         let secret_hash = sha256(&*secret);
         let last4 = text.chars().skip(LENGTH - 4).collect();
         Self { id, text: Secret::new(text), secret_hash, last4 }
     }
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    sha256(secret.as_bytes())
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -123,18 +114,32 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// Writes a big-endian number with `N` base62 digits, the most significant first. The number is divided away.
-fn base62<const N: usize>(number: &mut [u8]) -> [u8; N] {
-    let mut digits = [b'0'; N];
+/// Writes 256 bits with 43 base62 digits, the most significant first. The bits are divided away.
+fn secret_of(bits: &mut [u8; 32]) -> [u8; SECRET] {
+    let mut digits = [b'0'; SECRET];
     for place in digits.iter_mut().rev() {
-        let remainder = number.iter_mut().fold(0u16, |carry, byte| {
+        let remainder = bits.iter_mut().fold(0u16, |carry, byte| {
             let value = (carry << 8) | u16::from(*byte);
             *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
             value % 62
         });
-        *place = ALPHABET.get(usize::from(remainder)).copied().unwrap_or(b'0');
+        *place = digit(u32::from(remainder));
     }
     digits
+}
+
+fn checksum_of(body: &str) -> [u8; CHECKSUM] {
+    let mut rest = crc32(body.as_bytes());
+    let mut digits = [b'0'; CHECKSUM];
+    for place in digits.iter_mut().rev() {
+        *place = digit(rest % 62);
+        rest /= 62;
+    }
+    digits
+}
+
+fn digit(value: u32) -> u8 {
+    usize::try_from(value).ok().and_then(|place| ALPHABET.get(place)).copied().unwrap_or(b'0')
 }
 
 /// CRC-32 as in ISO 3309, gzip and PNG.
@@ -185,12 +190,13 @@ mod tests {
 
     #[test]
     fn the_largest_secret_fits_its_digits() {
-        let mut number = [0xFF; 32];
-        let digits = base62::<SECRET>(&mut number);
-        assert_eq!(number, [0; 32], "nothing of the number is left over");
+        let mut bits = [0xFF; 32];
+        let digits = secret_of(&mut bits);
+        assert_eq!(bits, [0; 32], "nothing of the bits is left over");
         assert!(digits[0] > b'0');
-        assert_eq!(base62::<CHECKSUM>(&mut [0, 0, 0, 61]), *b"00000z");
-        assert_eq!(base62::<CHECKSUM>(&mut [0, 0, 0, 62]), *b"000010");
+        let mut small = [0; 32];
+        small[31] = 62;
+        assert!(secret_of(&mut small).ends_with(b"0010"));
     }
 
     #[test]

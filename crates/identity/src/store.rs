@@ -1,7 +1,7 @@
 //! The SQL of this domain.
 
 use authz::Permissions;
-use kernel::{Cursor, KeyId, PageSize, TenantId, Text, Timestamp, UserId};
+use kernel::{AgentId, Cursor, KeyId, PageSize, TenantId, Text, Timestamp, UserId};
 use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
 
 use crate::{Key, Settings, Tenant, User, Username};
@@ -213,26 +213,40 @@ pub(crate) fn revoke_keys_of(tx: &mut WriteTx<'_>, user: &UserId, now: Timestamp
     )
 }
 
-/// A key with what is compared when it is presented.
+/// A key as it is compared and used when it is presented.
 pub(crate) struct Credential {
-    pub(crate) key: Key,
+    pub(crate) id: KeyId,
+    pub(crate) user: UserId,
     pub(crate) secret_hash: [u8; 32],
+    pub(crate) scopes: Option<Permissions>,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) revoked: bool,
 }
 
-/// The keys that ended after `since`, or have not ended.
-pub(crate) fn credentials(tx: &mut ReadTx<'_>, since: Timestamp) -> Result<Vec<Credential>, StoreError> {
+/// How many credentials are read at once: so many rows are in memory, not all of a tenant's.
+pub(crate) const CREDENTIALS: usize = 1_000;
+
+/// The next keys after `after`, by id, that ended after `since` or have not ended.
+pub(crate) fn credentials(tx: &mut ReadTx<'_>, since: Timestamp, after: &str) -> Result<Vec<Credential>, StoreError> {
     tx.all(
         sql!(
-            "SELECT key_id, user_id, name, last4, scopes, agent_id, created_at, expires_at, revoked_at, secret_hash
+            "SELECT key_id, user_id, secret_hash, scopes, agent_id, expires_at, revoked_at
                FROM api_keys
-              WHERE tenant_id = $1 AND expires_at > $2 AND (revoked_at IS NULL OR revoked_at > $2)"
+              WHERE tenant_id = $1 AND key_id > $2 AND expires_at > $3 AND (revoked_at IS NULL OR revoked_at > $3)
+              ORDER BY key_id LIMIT $4"
         ),
-        values![since],
+        values![after, since, i64::try_from(CREDENTIALS).unwrap_or(i64::MAX)],
         |row| {
-            let key = read_key(row)?;
-            let hash: Vec<u8> = row.get()?;
-            let secret_hash = hash.try_into().map_err(|_| StoreError::Decode("a hash of 32 bytes"))?;
-            Ok(Credential { key, secret_hash })
+            Ok(Credential {
+                id: row.get()?,
+                user: row.get()?,
+                secret_hash: row.get::<Vec<u8>>()?.try_into().map_err(|_| StoreError::Decode("a hash of 32 bytes"))?,
+                scopes: row.get::<Option<String>>()?.map(|names| read_scopes(&names)).transpose()?,
+                agent: row.get()?,
+                expires_at: row.get()?,
+                revoked: row.get::<Option<Timestamp>>()?.is_some(),
+            })
         },
     )
 }

@@ -128,8 +128,9 @@ pub fn tenants(
     #[expect(clippy::disallowed_methods, reason = "the platform lists the tenants; it sees nothing inside them")]
     db.system(Reason::Registry, |tx| {
         let known = tx.tenants()?.into_iter().map(|(id, _)| id).filter(|id| !id.is_system());
-        let page = known.filter(|id| after.is_none_or(|cursor| id.as_str() > cursor.key())).take(limit);
-        let page = page.filter_map(|id| tx.within(&id, rows::tenant).transpose());
+        let mut rest: Vec<_> = known.filter(|id| after.is_none_or(|cursor| id.as_str() > cursor.key())).collect();
+        rest.sort_unstable();
+        let page = rest.iter().take(limit).filter_map(|id| tx.within(id, rows::tenant).transpose());
         let found = page.collect::<Result<Vec<_>, StoreError>>()?;
         Ok(Page::of(found, size, |tenant| tenant.id.to_string()))
     })

@@ -1,6 +1,5 @@
 //! Keys by their ids, packed: one tenant's change copies only the shards that hold its keys.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -35,18 +34,55 @@ pub(super) struct Table(Box<[ArcSwap<Shard>]>);
 #[derive(Debug, Default)]
 pub(super) struct Shard(Box<[Record]>);
 
+/// Shards to be.
+pub(super) struct Draft(Vec<Vec<Record>>);
+
+/// Which shards hold a tenant's keys.
+#[derive(Debug, Default)]
+pub(super) struct Shards(Vec<usize>);
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self(std::iter::repeat_with(Vec::new).take(SHARDS).collect())
+    }
+}
+
+impl Draft {
+    /// Puts a key into its shard and says which that is.
+    pub(super) fn push(&mut self, record: Record) -> usize {
+        let index = shard_of(&record.name);
+        if let Some(shard) = self.0.get_mut(index) {
+            shard.push(record);
+        }
+        index
+    }
+}
+
+impl Shards {
+    pub(super) fn add(&mut self, index: usize) {
+        self.0.push(index);
+    }
+
+    /// Ready to be looked into. The engines may order ids by a language's rules: no order of reading is relied on.
+    pub(super) fn sorted(mut self) -> Self {
+        self.0.sort_unstable();
+        self.0.dedup();
+        self.0.shrink_to_fit();
+        self
+    }
+
+    fn contains(&self, index: usize) -> bool {
+        self.0.binary_search(&index).is_ok()
+    }
+}
+
 impl Table {
-    pub(super) fn of(records: Vec<Record>) -> Self {
+    pub(super) fn of(draft: Draft) -> Self {
         let empty = Arc::new(Shard::default());
-        let table = Self((0..SHARDS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect());
-        let mut shards: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
-        for record in records {
-            shards.entry(shard_of(&record.name)).or_default().push(record);
-        }
-        for (index, records) in shards {
-            table.store(index, records);
-        }
-        table
+        let shards = draft.0.into_iter().map(|records| {
+            ArcSwap::new(if records.is_empty() { Arc::clone(&empty) } else { Arc::new(Shard::of(records)) })
+        });
+        Self(shards.collect())
     }
 
     /// The shard that holds the key of that name, if there is one.
@@ -54,37 +90,26 @@ impl Table {
         self.0.get(shard_of(name.as_bytes())).map(ArcSwap::load)
     }
 
-    /// Puts `records` in the place of all that `tenant` had. Only one replacement may run at a time.
-    pub(super) fn replace(&self, tenant: &TenantId, records: Vec<Record>) {
-        let mut new: Vec<Vec<Record>> = Vec::new();
-        new.resize_with(SHARDS, Vec::new);
-        for record in records {
-            if let Some(shard) = new.get_mut(shard_of(&record.name)) {
-                shard.push(record);
-            }
-        }
-        for (index, mut records) in new.into_iter().enumerate() {
-            let Some(old) = self.0.get(index).map(ArcSwap::load) else {
-                continue;
-            };
-            let of_tenant = |record: &&Record| record.principal.tenant == *tenant;
-            if records.is_empty() && !old.0.iter().any(|record| of_tenant(&record)) {
+    /// Puts the keys of `draft` in the place of all that `tenant` had, which are in the shards `old`. Only one
+    /// replacement may run at a time.
+    pub(super) fn replace(&self, tenant: &TenantId, draft: Draft, old: &Shards) {
+        for (index, (shard, mut records)) in self.0.iter().zip(draft.0).enumerate() {
+            if records.is_empty() && !old.contains(index) {
                 continue;
             }
-            records.extend(old.0.iter().filter(|record| !of_tenant(record)).cloned());
-            self.store(index, records);
-        }
-    }
-
-    fn store(&self, index: usize, mut records: Vec<Record>) {
-        records.sort_unstable_by_key(|record| record.name);
-        if let Some(shard) = self.0.get(index) {
-            shard.store(Arc::new(Shard(records.into_boxed_slice())));
+            let current = shard.load();
+            records.extend(current.0.iter().filter(|record| record.principal.tenant != *tenant).cloned());
+            shard.store(Arc::new(Shard::of(records)));
         }
     }
 }
 
 impl Shard {
+    fn of(mut records: Vec<Record>) -> Self {
+        records.sort_unstable_by_key(|record| record.name);
+        Self(records.into_boxed_slice())
+    }
+
     pub(super) fn record(&self, name: &str) -> Option<&Record> {
         let name = name_of(name)?;
         let place = self.0.binary_search_by(|record| record.name.cmp(&name)).ok()?;
