@@ -123,7 +123,8 @@ pub fn check_raw(bytes: &[u8]) -> Result<(), Problem> {
     checked.map_err(|error| Problem::client(Kind::Malformed, &error))
 }
 
-fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a body that is not said to be JSON.
+pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let only = values.next().filter(|_| values.next().is_none());
     let value = only.and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -120,9 +120,10 @@ impl Limits {
 /// use api::limits::{Front, Limits, RequestIds};
 /// use axum::{Router, body::Body, routing::get};
 ///
-/// let moment = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
+/// let clock = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
+/// let ids = RequestIds::new(clock, Arc::new(kernel::SeededEntropy::new(1)));
 /// let router = Router::new().route("/healthz", get(async || "ok"));
-/// let front = Front::new(router, Limits::default(), RequestIds::new(moment.clone(), moment));
+/// let front = Front::new(router, Limits::default(), ids);
 ///
 /// let request = http::Request::get("/healthz").header("host", "localhost").body(Body::empty()).unwrap();
 /// let response = front.answer(request).await;
@@ -314,6 +315,7 @@ fn finish(mut response: Response, id: &RequestId, head: bool) -> Response {
         report.problem().log(id);
         if let Some(body) = report.body_for(id).filter(|_| !head) {
             *response.body_mut() = body;
+            response.headers_mut().remove(header::CONTENT_LENGTH);
         }
     }
     let headers: &mut HeaderMap = response.headers_mut();

@@ -6,6 +6,7 @@ mod pages;
 
 use std::error::Error;
 use std::fmt;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -224,15 +225,15 @@ pub(crate) fn respond(problem: Problem, path: &str) -> Response {
 }
 
 /// The answer where no route is.
-#[expect(clippy::unused_async, reason = "a handler is async")]
-pub async fn fallback(uri: Uri) -> Response {
-    respond(Problem::new(Kind::NotFound), uri.path())
+#[expect(clippy::needless_pass_by_value, reason = "a handler owns what it is given")]
+pub fn fallback(uri: Uri) -> Ready<Response> {
+    ready(respond(Problem::new(Kind::NotFound), uri.path()))
 }
 
 /// The answer where a route is, but not for the request's method. The router adds `Allow`.
-#[expect(clippy::unused_async, reason = "a handler is async")]
-pub async fn method_fallback(uri: Uri) -> Response {
-    respond(Problem::new(Kind::MethodNotAllowed), uri.path())
+#[expect(clippy::needless_pass_by_value, reason = "a handler owns what it is given")]
+pub fn method_fallback(uri: Uri) -> Ready<Response> {
+    ready(respond(Problem::new(Kind::MethodNotAllowed), uri.path()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod connection;
 mod gate;
+mod head;
 mod http2;
 mod marks;
 mod wire;
@@ -41,12 +42,13 @@ use marks::Marks;
 /// use api::server::{Limits, RequestIds, Server};
 /// use axum::{Router, routing::get};
 ///
-/// let moment = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
+/// let clock = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
+/// let ids = RequestIds::new(clock, Arc::new(kernel::SeededEntropy::new(1)));
 /// let server = Server::bind("127.0.0.1:0", Limits::default()).await?;
 /// assert_ne!(server.local_addr()?.port(), 0);
 ///
 /// let router = Router::new().route("/healthz", get(async || "ok"));
-/// let summary = server.serve(router, RequestIds::new(moment.clone(), moment), async {}).await;
+/// let summary = server.serve(router, ids, async {}).await;
 /// assert_eq!((summary.accepted, summary.aborted), (0, 0));
 /// # Ok(())
 /// # }

@@ -15,6 +15,7 @@
     reason = "this is test code: it panics and prints as tests do"
 )]
 
+pub mod hostile;
 mod tester;
 
 use std::path::PathBuf;

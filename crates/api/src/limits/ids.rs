@@ -68,13 +68,12 @@ impl Entropy for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::FixedMoment;
+    use kernel::{FixedMoment, SeededEntropy};
     use std::collections::HashSet;
 
     #[test]
     fn ids_differ_across_blocks() {
-        let moment = Arc::new(FixedMoment::new(1));
-        let ids = RequestIds::new(moment.clone(), moment);
+        let ids = RequestIds::new(Arc::new(FixedMoment::new(1)), Arc::new(SeededEntropy::new(1)));
         let made: HashSet<_> = (0..2_000).map(|_| ids.next()).collect();
         assert_eq!(made.len(), 2_000);
     }

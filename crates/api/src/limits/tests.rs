@@ -8,13 +8,11 @@ async fn echo(Json(value): Json<serde_json::Value>) -> axum::Json<serde_json::Va
     axum::Json(value)
 }
 
-#[expect(clippy::unused_async, reason = "a handler is async")]
 async fn broken() -> &'static str {
     panic!("on purpose")
 }
 
 fn front() -> Front {
-    let moment = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
     let router = Router::new()
         .route("/", get(async || "ok"))
         .route("/echo", post(echo))
@@ -25,7 +23,8 @@ fn front() -> Front {
         .route("/page", get(async || [(header::CONTENT_SECURITY_POLICY, "default-src 'self'")]))
         .fallback(problem::fallback)
         .method_not_allowed_fallback(problem::method_fallback);
-    Front::new(router, Limits::default(), RequestIds::new(moment.clone(), moment))
+    let clock = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
+    Front::new(router, Limits::default(), RequestIds::new(clock, Arc::new(kernel::SeededEntropy::new(1))))
 }
 
 async fn text(response: Response) -> String {
@@ -105,6 +104,7 @@ async fn methods_that_nothing_answers_to_are_refused_with_those_that_are_known()
 async fn a_panic_is_a_problem_that_names_its_request() {
     let response = answer("GET", "/panic").await;
     assert_eq!(response.status(), 500);
+    assert!(!response.headers().contains_key(header::CONTENT_LENGTH), "it was that of a body without the id");
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     let body: problem::ProblemBody = serde_json::from_str(&text(response).await).unwrap();
     assert_eq!((body.kind.as_str(), body.instance, body.detail), ("/problems/internal", Some(id), None));

@@ -60,14 +60,22 @@ impl Marks {
         self.born + Duration::from_millis(mark.saturating_sub(1)) + time
     }
 
-    /// Bytes came. Between requests, they start one; on HTTP/2, where much else may come, they mean nothing.
-    pub(super) fn received(&self) {
-        if self.in_flight.load(Ordering::Relaxed) == 0 && !self.http2.load(Ordering::Relaxed) {
-            self.spoken.store(true, Ordering::Relaxed);
-            if self.head_since.load(Ordering::Relaxed) == 0 {
-                self.head_since.store(self.now(), Ordering::Relaxed);
-            }
+    /// Bytes came; whether a request begins with them. On HTTP/2, where much else may come, they mean nothing.
+    pub(super) fn received(&self) -> bool {
+        if self.is_busy() || self.http2.load(Ordering::Relaxed) {
+            return false;
         }
+        self.spoken.store(true, Ordering::Relaxed);
+        let begins = self.head_since.load(Ordering::Relaxed) == 0;
+        if begins {
+            self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+        begins
+    }
+
+    /// Whether a request is being worked on.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
     }
 
     /// The client speaks HTTP/2, of which one frame after the other is read: no request has begun.
@@ -98,7 +106,7 @@ impl Marks {
 
     /// Until when what the connection is doing is acceptable; `None` while the server itself is at work.
     pub(super) fn due(&self, limits: &Limits) -> Option<(Instant, End)> {
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
+        if self.is_busy() {
             let unread = self.unread.load(Ordering::Relaxed) > 0;
             let since = self.unread_since.load(Ordering::Relaxed);
             return unread.then(|| (self.after(since, limits.stream_idle), End::Cut));

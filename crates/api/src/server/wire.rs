@@ -13,11 +13,13 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::head::{Head, Refusal};
 use super::http2::{CALM, Meter, PREFACE};
 use super::marks::Marks;
 use crate::limits::Limits;
 
 const TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const TWO_LENGTHS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// A request line is a method, the address and the version: so much more than the address.
 const REQUEST_LINE: usize = 64;
 /// For how long, and how many bytes, a client that is still sending is listened to after the last answer. Closing
@@ -26,22 +28,22 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 const SCRATCH: usize = 8 * 1024;
 
-/// A socket that marks what comes, and stops reading from a client that sends an endless first line or floods.
+/// A socket that marks what comes, and stops reading from a client that sends what must not be acted upon.
 pub(super) struct Wire {
     io: TokioIo<TcpStream>,
     marks: Arc<Marks>,
     stage: Stage,
+    head: Head,
+    /// Whether bytes came while a request was worked on: the next header may have begun among them.
+    mixed: bool,
     uri_bytes: usize,
     control_frames: u32,
     linger: Option<Linger>,
 }
 
 enum Stage {
-    /// Nothing is known yet but how many bytes came, and whether they are those that begin HTTP/2.
-    Opening {
-        seen: usize,
-        http2: bool,
-    },
+    /// Nothing is known yet but that so many bytes came which begin HTTP/2.
+    Opening(usize),
     Http1,
     Http2(Meter),
     /// The last word is said.
@@ -58,37 +60,49 @@ impl Wire {
         Self {
             io: TokioIo::new(stream),
             marks,
-            stage: Stage::Opening { seen: 0, http2: true },
+            stage: Stage::Opening(0),
+            head: Head::default(),
+            mixed: false,
             uri_bytes: limits.uri_bytes,
             control_frames: limits.h2_control_frames,
             linger: None,
         }
     }
 
-    /// Looks at what came while it matters; the last words to the client if it must not go on.
+    /// Looks at what came; the last words to the client if it must not go on.
     fn look(&mut self, bytes: &[u8]) -> Option<&'static [u8]> {
         match &mut self.stage {
-            Stage::Opening { seen, http2 } => {
+            Stage::Opening(seen) => {
                 let preface = PREFACE.get(*seen..).unwrap_or_default();
                 let (start, rest) = bytes.split_at(bytes.len().min(preface.len()));
-                *http2 &= preface.starts_with(start);
-                *seen += bytes.len();
-                if *http2 && *seen >= PREFACE.len() {
-                    self.marks.speaks_http2();
-                    let mut meter = Meter::new(self.control_frames);
-                    let flood = meter.look(rest).is_err();
-                    self.stage = Stage::Http2(meter);
-                    return flood.then_some(CALM);
-                }
-                if !*http2 && bytes.contains(&b'\n') {
+                if !preface.starts_with(start) {
+                    // What came before was the start of a method that begins as the preface does.
+                    let before = PREFACE.get(..*seen).unwrap_or_default();
                     self.stage = Stage::Http1;
-                } else if *seen > self.uri_bytes + REQUEST_LINE {
-                    return Some(TOO_LONG);
+                    return self.look_at_head(before).or_else(|| self.look_at_head(bytes));
                 }
-                None
+                *seen += start.len();
+                if *seen < PREFACE.len() {
+                    return None;
+                }
+                self.marks.speaks_http2();
+                let mut meter = Meter::new(self.control_frames);
+                let flood = meter.look(rest).is_err();
+                self.stage = Stage::Http2(meter);
+                flood.then_some(CALM)
             }
+            Stage::Http1 => self.look_at_head(bytes),
             Stage::Http2(meter) => meter.look(bytes).is_err().then_some(CALM),
-            Stage::Http1 | Stage::Refused => None,
+            Stage::Refused => None,
+        }
+    }
+
+    fn look_at_head(&mut self, bytes: &[u8]) -> Option<&'static [u8]> {
+        let longest = if self.mixed { usize::MAX } else { self.uri_bytes + REQUEST_LINE };
+        match self.head.look(bytes, longest) {
+            Ok(()) => None,
+            Err(Refusal::TooLong) => Some(TOO_LONG),
+            Err(Refusal::TwoLengths) => Some(TWO_LENGTHS),
         }
     }
 
@@ -96,8 +110,8 @@ impl Wire {
         let mut scratch = [MaybeUninit::uninit(); SCRATCH];
         let mut read = ReadBuf::uninit(scratch.get_mut(..buf.remaining().min(SCRATCH)).unwrap_or_default());
         ready!(Pin::new(self.io.inner_mut()).poll_read(cx, &mut read))?;
-        if !read.filled().is_empty() {
-            self.marks.received();
+        if !read.filled().is_empty() && self.marks.received() {
+            self.head = Head::default();
         }
         if let Some(last_words) = self.look(read.filled()) {
             // Whether they arrive is the client's concern: what matters is that the connection ends.
@@ -139,12 +153,13 @@ impl Wire {
 impl Read for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         match self.stage {
-            Stage::Http1 => {
+            Stage::Http1 if self.marks.is_busy() => {
+                // A body, which is nobody's business here.
                 ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-                self.marks.received();
+                self.mixed = true;
                 Poll::Ready(Ok(()))
             }
-            Stage::Opening { .. } | Stage::Http2(_) => self.poll_looked_at(cx, &mut buf),
+            Stage::Opening(_) | Stage::Http1 | Stage::Http2(_) => self.poll_looked_at(cx, &mut buf),
             Stage::Refused => self.poll_end(cx),
         }
     }

@@ -36,9 +36,9 @@ async fn every_json_text_is_accepted_or_refused_as_it_should_be() {
     let Some(path) = testkit::shared("vectors/jsontestsuite") else { return };
     let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(path.join("cases.json")).unwrap()).unwrap();
     assert_eq!(cases.len(), 318);
-    let moment = Arc::new(kernel::FixedMoment::new(0));
+    let ids = RequestIds::new(Arc::new(kernel::FixedMoment::new(0)), Arc::new(kernel::SeededEntropy::new(1)));
     let router = Router::new().route("/strict", post(strict)).route("/raw", post(raw));
-    let front = api::limits::Front::new(router, Limits::default(), RequestIds::new(moment.clone(), moment));
+    let front = api::limits::Front::new(router, Limits::default(), ids);
     let mut wrong = Vec::new();
     for case in cases {
         let body = base64::prelude::BASE64_STANDARD.decode(&case.b64).unwrap();

@@ -1,5 +1,6 @@
 //! A small server of the same shape as the real one.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,13 +58,14 @@ async fn authenticate(request: Request, next: Next) -> Result<Response, Problem>
 
 /// A response much larger than what the sockets between two processes hold.
 async fn large() -> Body {
-    Body::from_stream(futures_util::stream::repeat_n(Ok::<_, Problem>(Bytes::from_static(&[b'a'; 65_536])), 1_000))
+    let parts = std::iter::repeat_n(Ok::<_, Infallible>(Bytes::from(vec![b'a'; 65_536])), 1_000);
+    Body::from_stream(futures_util::stream::iter(parts))
 }
 
 /// A response that begins and goes on for ever.
 async fn endless() -> Body {
     use futures_util::StreamExt as _;
-    let start = futures_util::stream::iter([Ok::<_, Problem>(Bytes::from_static(b"start"))]);
+    let start = futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"start"))]);
     Body::from_stream(start.chain(futures_util::stream::pending()))
 }
 
@@ -98,11 +100,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(limits: Limits) -> Self {
-        let moment = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0), limits).await.unwrap();
         let address = server.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let ids = RequestIds::new(moment.clone(), moment);
+        let clock = Arc::new(kernel::FixedMoment::new(1_800_000_000_000_000));
+        let ids = RequestIds::new(clock, Arc::new(kernel::SeededEntropy::new(1)));
         let task = tokio::spawn(server.serve(router(), ids, async move { drop(stopped.await) }));
         Self { address, stop, task }
     }

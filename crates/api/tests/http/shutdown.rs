@@ -61,8 +61,7 @@ async fn a_request_that_has_begun_is_answered() {
 #[test]
 fn several_cores_count_connections_together() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let moment = Arc::new(kernel::FixedMoment::new(0));
-    let ids = RequestIds::new(moment.clone(), moment);
+    let ids = RequestIds::new(Arc::new(kernel::FixedMoment::new(0)), Arc::new(kernel::SeededEntropy::new(1)));
     let limits = Limits { connections_per_ip: 1, ..Limits::default() };
     let first_core = runtime();
     let first = first_core.block_on(Server::bind((Ipv4Addr::LOCALHOST, 0), limits)).unwrap();
