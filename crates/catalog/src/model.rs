@@ -63,6 +63,14 @@ impl<const MAX: usize> Prose<MAX> {
     }
 }
 
+impl<const MAX: usize> FromStr for Prose<MAX> {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        Self::new(text)
+    }
+}
+
 /// Words that agents are found by: each of 1 to 64 lower-case letters, digits, `-`, `_`, `.` and `:`; at most 32.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags(BTreeSet<String>);

@@ -1,6 +1,6 @@
 //! The use cases, on both engines.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
 mod attacks;
 mod decisions;
