@@ -149,6 +149,25 @@ pub(crate) fn leaves(t: &Tester, caller: &Caller) -> Vec<String> {
     leaves.into_iter().map(|leaf| String::from_utf8(leaf).unwrap()).collect()
 }
 
+/// What was sealed beside the last entry with that action: 32 bytes of salt, then JSON.
+pub(crate) fn payload(t: &Tester, caller: &Caller, action: &str) -> serde_json::Value {
+    let grant = caller.authorize::<Act>().unwrap();
+    let opened: Result<Vec<u8>, StoreError> = t.db.read(&grant, |tx| {
+        let found = tx.optional(
+            sql!(
+                "SELECT p.seq, p.sealed FROM ledger_payloads p
+                   JOIN ledger_entries e ON e.tenant_id = p.tenant_id AND e.seq = p.seq
+                  WHERE p.tenant_id = $1 AND e.action = $2 ORDER BY p.seq DESC LIMIT 1"
+            ),
+            values![action],
+            |row| Ok((row.get::<i64>()?, row.get::<Vec<u8>>()?)),
+        )?;
+        let (seq, sealed) = found.unwrap();
+        tx.open(("ledger_payloads", "sealed", &seq.to_string()), &sealed)
+    });
+    serde_json::from_slice(&opened.unwrap()[32..]).unwrap()
+}
+
 pub(crate) fn hours(t: &Tester, hours: i64) {
     t.clock.advance_micros(hours * 3_600_000_000);
 }

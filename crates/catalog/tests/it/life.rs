@@ -1,14 +1,15 @@
 //! From draft to archive.
 
-use approvals::{DecideError, Refusal, Verdict};
+use approvals::{DecideError, Decision, Refusal, Verdict};
 use authz::{Caller, Role};
 use catalog::{PublishError, RetireError, Status, SubmitError, UpdateVersionError, VersionPatch};
-use kernel::VersionId;
+use kernel::{Text, VersionId};
+use serde_json::json;
 use testkit::on_both_engines;
 
 use crate::given::{
-    ACME, agent, approve, approved, decide, detail, draft, hours, leaves, people, publish, recorded, required, running,
-    status, submit, submitted,
+    ACME, agent, approve, approved, decide, detail, draft, hours, leaves, payload, people, publish, recorded, required,
+    running, status, submit, submitted,
 };
 
 #[test]
@@ -62,6 +63,40 @@ fn a_version_lives_from_draft_to_archive_and_each_step_leaves_one_entry() {
             assert!(leaf.contains(&first.digest), "no digest in {leaf}");
             assert!(!leaf.contains("Customer") && !leaf.contains("ticket"), "clear text in {leaf}");
         }
+    });
+}
+
+#[test]
+fn the_ledger_keeps_sealed_what_an_auditor_will_ask_for() {
+    on_both_engines(|t| {
+        let who = people(t);
+        let agent = agent(t, &who.alice);
+        let one = approved(t, &who, &agent.id, "1.0.0");
+        publish(t, &who.alice, &one.id).unwrap();
+        let new = crate::given::new_version("1.1.0", &["semantic_search", "send_email", "create_ticket"]);
+        let two = catalog::create_version(&t.db, &t.again(&who.alice), &agent.id, new, &t.moment()).unwrap();
+        let two = submit(t, &who.alice, &two.id).unwrap();
+        let review = two.review.clone().unwrap();
+        let decision = Decision {
+            request: review.clone(),
+            verdict: Verdict::Approve,
+            comment: Some(Text::new("Approved after review").unwrap()),
+        };
+        let followers = crate::given::followers();
+        approvals::decide(&t.db, &t.again(&who.bob), decision, &followers, &t.moment()).unwrap();
+        publish(t, &who.alice, &two.id).unwrap();
+
+        let submitted = payload(t, &who.bob, "catalog.version.submitted");
+        assert_eq!(submitted["changelog"], "Added ticket creation capability");
+        assert_eq!(submitted["diff"]["tools_added"], json!(["create_ticket"]));
+        assert_eq!((&submitted["diff"]["widens"], &submitted["approval"]), (&json!(true), &json!(review.as_str())));
+        let decided = payload(t, &who.bob, "approvals.request.approved");
+        assert_eq!(decided["resource"], json!({ "type": "version", "id": two.id.as_str() }));
+        assert_eq!(decided["decisions"][0]["user"], "usr_bob");
+        assert_eq!(decided["decisions"][0]["comment"], "Approved after review");
+        let published = payload(t, &who.bob, "catalog.version.published");
+        assert_eq!(published["approvers"], json!(["usr_bob"]));
+        assert_eq!(published["previous"], json!({ "id": one.id.as_str(), "digest": one.digest }));
     });
 }
 
