@@ -254,7 +254,7 @@ fn wrong(pointer: &str, reason: String) -> DefinitionError {
 
 fn digest(text: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+    kernel::hex(digest.as_ref())
 }
 
 #[cfg(test)]

@@ -155,9 +155,12 @@ impl Gateway {
         let (mut flight, opened) = self.open(grant, call, reservation, &governed.body);
         let body = Bytes::from(governed.body);
         let (recorded, answer) = tokio::join!(opened, self.upstreams().send(upstream, body, request.stream));
-        if let Err(error) = recorded.unwrap_or(Err(NotRecorded::Unavailable)) {
-            drop(flight.end(&Ending::BrokenOff("its beginning could not be recorded, so its answer was dropped")));
-            return Err(error.into());
+        match recorded.unwrap_or(Err(NotRecorded::Unavailable)) {
+            Ok(seq) => asked.caller.request().record(seq),
+            Err(error) => {
+                drop(flight.end(&Ending::BrokenOff("its beginning could not be recorded, so its answer was dropped")));
+                return Err(error.into());
+            }
         }
         flight.answered(answer).await
     }

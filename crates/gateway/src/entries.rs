@@ -1,6 +1,6 @@
 //! What the gateway writes into the ledger.
 
-use kernel::Money;
+use kernel::{Money, hex};
 use serde_json::json;
 use store::{Entry, Outcome, Policy, Resource};
 use usage::Tokens;
@@ -93,13 +93,4 @@ pub(crate) fn unknown(open: &usage::OpenCall) -> Entry {
         "reason": "the server stopped before the call's end; it is charged what was held for it",
     });
     Entry::new(UNKNOWN, Resource::new("call", &open.call.id)).with_outcome(Outcome::Unknown).with_payload(&payload)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let written = write!(text, "{byte:02x}");
-        debug_assert!(written.is_ok(), "writing to a string does not fail");
-        text
-    })
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
-
-use crate::entries::hex;
+use kernel::hex;
 
 /// How much of an answer the ledger's payload keeps; the digest covers all of it.
 const KEPT: usize = 1024 * 1024;

@@ -30,4 +30,4 @@ pub use moment::{Clock, Entropy, FixedMoment, Moment, OsEntropy, SeededEntropy, 
 pub use money::{Money, MoneyError};
 pub use page::{Cursor, CursorError, Page, PageSize};
 pub use secret::Secret;
-pub use text::{Text, TextError};
+pub use text::{Text, TextError, hex};

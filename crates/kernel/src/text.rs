@@ -1,6 +1,7 @@
 //! Text as people type it: trimmed, bounded, without characters that deceive or break.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::Entropy;
 
@@ -51,10 +52,25 @@ impl<const MAX: usize> fmt::Display for Text<MAX> {
     }
 }
 
+impl<const MAX: usize> FromStr for Text<MAX> {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        Self::new(text)
+    }
+}
+
 fn deceives(c: char) -> bool {
     let layout = matches!(c, '\n' | '\t');
     let direction = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}');
     (c.is_control() && !layout) || direction || matches!(c, '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| DIGITS.get(usize::from(value)).map_or('0', |digit| char::from(*digit));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// So many random letters and digits, each equally likely.
@@ -74,6 +90,11 @@ pub(crate) fn random_base62(entropy: &dyn Entropy, length: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_has_two_digits() {
+        assert_eq!(hex(&[0, 9, 0xab, 0xff]), "0009abff");
+    }
 
     #[test]
     fn text_that_deceives_is_refused() {

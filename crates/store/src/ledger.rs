@@ -4,7 +4,7 @@
 //! soon as the commit does. **Invariant:** `ledger_heads` is locked from the transaction's first statement on, so that
 //! sequence numbers have no gaps and no two writers share one.
 
-use kernel::{Entropy, TenantId, Timestamp};
+use kernel::{Entropy, TenantId, Timestamp, hex};
 use tlog::{Frontier, Hash};
 
 use crate::engine::Conn;
@@ -277,14 +277,4 @@ fn tile_root(hashes: &[u8]) -> Result<Hash, StoreError> {
         frontier.append(Hash::try_from(hash).map_err(|_| StoreError::Decode("a tile of hashes"))?);
     }
     Ok(frontier.root())
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let written = write!(text, "{byte:02x}");
-        debug_assert!(written.is_ok(), "writing to a string does not fail");
-        text
-    })
 }

@@ -3,12 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use kernel::{Entropy, TenantId, Timestamp};
+use kernel::{Entropy, TenantId, Timestamp, hex};
 use parking_lot::{Mutex, RwLock};
 use seal::{Context, DataKey, KeyRing, RootKey};
 
 use crate::engine::Conn;
-use crate::ledger::hex;
 use crate::{StoreError, sql, values};
 
 /// Seals and opens with the keys of tenants.
