@@ -142,33 +142,43 @@ fn digit(value: u32) -> u8 {
     usize::try_from(value).ok().and_then(|place| ALPHABET.get(place)).copied().unwrap_or(b'0')
 }
 
-/// CRC-32 as in ISO 3309, gzip and PNG.
+/// CRC-32 as in ISO 3309, gzip and PNG, four bytes at a time: every request pays for it.
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        let index = usize::from(crc.to_le_bytes()[0] ^ byte);
-        CRC_TABLE.get(index).copied().unwrap_or_default() ^ (crc >> 8)
+    let at = |table: &[u32; 256], byte: u8| table.get(usize::from(byte)).copied().unwrap_or_default();
+    let [one, two, three, four] = &CRC_TABLES;
+    let (words, rest) = bytes.as_chunks::<4>();
+    let crc = words.iter().fold(u32::MAX, |crc, word| {
+        let [a, b, c, d] = (crc ^ u32::from_le_bytes(*word)).to_le_bytes();
+        at(four, a) ^ at(three, b) ^ at(two, c) ^ at(one, d)
+    });
+    !rest.iter().fold(crc, |crc, byte| {
+        let [low, ..] = crc.to_le_bytes();
+        at(one, low ^ byte) ^ (crc >> 8)
     })
 }
 
+/// What a byte does to the checksum when 0, 1, 2 or 3 bytes follow it.
 #[expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     reason = "evaluated while compiling, where an index out of bounds is an error"
 )]
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0; 256];
+const CRC_TABLES: [[u32; 256]; 4] = {
+    let mut tables = [[0; 256]; 4];
     let mut index = 0;
     while index < 256 {
         let mut crc = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
+        let mut step = 0;
+        while step < 32 {
             crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
-            bit += 1;
+            step += 1;
+            if step % 8 == 0 {
+                tables[step / 8 - 1][index] = crc;
+            }
         }
-        table[index] = crc;
         index += 1;
     }
-    table
+    tables
 };
 
 #[cfg(test)]
@@ -186,6 +196,7 @@ mod tests {
     fn the_checksum_is_the_one_of_gzip_and_png() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
+        assert_eq!(crc32(b"The quick brown fox jumps over the lazy dog"), 0x414F_A339);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Action for IssueLocalKey {
 /// Why no key was made.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalKeyError {
-    /// Never by permission: whoever can read the data directory holds every key's lock already.
+    /// Not met: no permission is asked of who can open the database.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// There is no such user.

@@ -1,9 +1,9 @@
 //! Several nodes on one database.
 
 use authz::{Request, Role};
-use identity::{Directory, EmailChange, Refusal, UserChange, UserStatus};
+use identity::{CreateUserError, Directory, EmailChange, Refusal, UserChange, UserStatus};
 
-use crate::world::World;
+use crate::world::{World, new_user};
 
 #[test]
 fn a_key_revoked_on_one_node_is_refused_on_another_after_its_next_look() {
@@ -57,5 +57,79 @@ fn a_tenant_made_on_one_node_is_known_on_another() {
         let hank = directory.authenticate(globex.key.secret.expose(), Request::new(moment.id()), moment.now()).unwrap();
         assert_eq!(hank.caller.tenant(), &globex.tenant.id);
         assert!(directory.tenant_settings(&globex.tenant.id).is_some());
+    });
+}
+
+#[test]
+fn two_administrators_cannot_dismiss_each_other_at_once() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let elsewhere = tester.second_node();
+        let (mut admin, mut caller) = (world.acme.admin.clone(), world.bob.clone());
+        for round in 0..5 {
+            let other = world.user_of(&caller, &format!("admin-{round}"), [Role::Admin]);
+            let other_caller = world.enter(&world.key_of(&caller, &other.id));
+            let dismiss = |db: &store::Database, caller: &authz::Caller, user: &identity::User| {
+                let status = Some(UserStatus::Deactivated);
+                let expected_revision = user.revision;
+                let change = UserChange { expected_revision, roles: None, email: EmailChange::Keep, status };
+                identity::update_user(db, &tester.again(caller), &user.id, change, &tester.moment()).is_ok()
+            };
+            let (first, second) = std::thread::scope(|scope| {
+                let first = scope.spawn(|| dismiss(&tester.db, &caller, &other));
+                let second = scope.spawn(|| dismiss(&elsewhere, &other_caller, &admin));
+                (first.join().unwrap(), second.join().unwrap())
+            });
+            assert!(first != second, "one is dismissed, the other stays");
+            if second {
+                (admin, caller) = (other, other_caller);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_name_asked_for_on_two_nodes_at_once_is_given_once() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let elsewhere = tester.second_node();
+        for round in 0..5 {
+            let new = new_user(&format!("user-{round}"), [Role::Viewer]);
+            let create = |db| identity::create_user(db, &tester.again(&world.bob), new.clone(), &tester.moment());
+            let answers = std::thread::scope(|scope| {
+                let (here, there) = (scope.spawn(|| create(&tester.db)), scope.spawn(|| create(&elsewhere)));
+                [here.join().unwrap(), there.join().unwrap()]
+            });
+            let taken = |answer: &&Result<_, _>| matches!(answer, Err(CreateUserError::UsernameTaken(_)));
+            assert_eq!(answers.iter().filter(taken).count(), 1);
+            assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_good_key_is_let_in_at_every_moment_of_a_rebuild() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let olivia = world.user("olivia", [Role::Operator]);
+        let key = world.key(&olivia.id);
+        world.enter(&key);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let moment = tester.moment();
+                let request = Request::new(moment.id());
+                let mut asked = 0;
+                while asked == 0 || !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    world.directory.authenticate(key.secret.expose(), request.clone(), moment.now()).unwrap();
+                    asked += 1;
+                }
+            });
+            for _ in 0..50 {
+                world.directory.refresh(&tester.db, &world.acme.tenant.id).unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            reader.join().unwrap();
+        });
     });
 }

@@ -38,13 +38,22 @@ impl<'t> World<'t> {
 
     /// A user of acme-corp, made by bob.
     pub(crate) fn user(&self, name: &str, roles: impl Into<Roles>) -> User {
-        let bob = self.tester.again(&self.bob);
-        identity::create_user(&self.tester.db, &bob, new_user(name, roles), &self.tester.moment()).unwrap()
+        self.user_of(&self.bob, name, roles)
+    }
+
+    pub(crate) fn user_of(&self, admin: &Caller, name: &str, roles: impl Into<Roles>) -> User {
+        let admin = self.tester.again(admin);
+        identity::create_user(&self.tester.db, &admin, new_user(name, roles), &self.tester.moment()).unwrap()
     }
 
     /// A key that bob makes for a user of acme-corp.
     pub(crate) fn key(&self, user: &UserId) -> IssuedKey {
-        self.key_with(NewKey { user: user.clone(), ..new_key(user) })
+        self.key_with(new_key(user))
+    }
+
+    pub(crate) fn key_of(&self, admin: &Caller, user: &UserId) -> IssuedKey {
+        let admin = self.tester.again(admin);
+        identity::create_key(&self.tester.db, &admin, new_key(user), &self.tester.moment()).unwrap()
     }
 
     pub(crate) fn key_with(&self, new: NewKey) -> IssuedKey {
