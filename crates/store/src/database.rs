@@ -187,6 +187,11 @@ impl Database {
     }
 
     #[cfg(feature = "faults")]
+    pub(crate) fn readers(&self) -> &Pool {
+        &self.0.readers
+    }
+
+    #[cfg(feature = "faults")]
     pub(crate) fn writer(&self) -> &Writer {
         &self.0.writer
     }

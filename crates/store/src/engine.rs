@@ -243,8 +243,8 @@ impl Conn {
 
 #[cfg(feature = "faults")]
 impl Conn {
-    pub(crate) fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
-        match &self.engine {
+    pub(crate) fn limit_pages(&mut self, pages: Option<u32>) -> Result<(), StoreError> {
+        match &mut self.engine {
             Engine::Sqlite(conn) => conn.limit_pages(pages),
             Engine::Postgres(_) => Ok(()),
         }

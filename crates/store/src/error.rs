@@ -71,7 +71,9 @@ impl From<rusqlite::Error> for StoreError {
             return Self::OtherTenant;
         }
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ConstraintViolation) => Self::Conflict(text),
+            Some(rusqlite::ErrorCode::ConstraintViolation | rusqlite::ErrorCode::AuthorizationForStatementDenied) => {
+                Self::Conflict(text)
+            }
             Some(_) | None => Self::unavailable(error),
         }
     }

@@ -3,7 +3,7 @@
 use kernel::TenantId;
 
 use crate::engine::Role;
-use crate::{Database, StoreError};
+use crate::{Database, Row, StoreError};
 
 impl Database {
     /// Bounds the size of an SQLite file as a full disk would, or lifts the bound.
@@ -19,6 +19,28 @@ impl Database {
     /// How many groups of writes have been committed through this handle.
     pub fn commits(&self) -> u64 {
         self.writer().commits()
+    }
+
+    /// How many writers wait for their turn: for tests that fill a group.
+    pub fn waiting(&self) -> usize {
+        self.writer().waiting()
+    }
+
+    /// The tables whose rows the engine itself keeps apart by tenant: for connections that write, and for those that
+    /// read.
+    pub fn guarded(&self) -> Result<[Vec<String>; 2], StoreError> {
+        const WRITER: &str = "SELECT v.name FROM temp.sqlite_schema v WHERE v.type = 'view' AND
+              (SELECT count(*) FROM temp.sqlite_schema t WHERE t.type = 'trigger' AND t.tbl_name = v.name
+                  AND t.name IN (v.name || '_insert', v.name || '_update', v.name || '_delete')) = 3 ORDER BY v.name";
+        const READER: &str = "SELECT name FROM temp.sqlite_schema WHERE type = 'view' ORDER BY name";
+        const POSTGRES: &str = "SELECT CAST(relname AS TEXT) FROM pg_class c
+             WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND relforcerowsecurity
+               AND (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid AND polname IN ('tenant', 'system')) = 2
+             ORDER BY relname";
+        let names = |rows: Vec<Row>| rows.into_iter().map(|mut row| row.get()).collect::<Result<Vec<String>, _>>();
+        let writer = self.writer().exclusive(|conn| conn.query_text(WRITER, POSTGRES, &[]))?;
+        let reader = self.readers().with(|conn| conn.query_text(READER, POSTGRES, &[]))?;
+        Ok([names(writer)?, names(reader)?])
     }
 
     /// Runs raw SQL as the application would, on a connection of its own, bound to `tenant` but past every lock in
@@ -40,7 +62,7 @@ impl Database {
         const POSTGRES: &str = "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT), CAST(data_type AS TEXT)
                                   FROM information_schema.columns WHERE table_schema = 'public'
                                  ORDER BY table_name, ordinal_position";
-        let rows = self.writer().exclusive(|conn| conn.query_text(SQLITE, POSTGRES, &[]))?;
+        let rows = self.writer().location().connect(Role::Owner)?.query_text(SQLITE, POSTGRES, &[])?;
         let mut tenant_tables = Vec::new();
         let mut columns = Vec::new();
         for mut row in rows {

@@ -141,6 +141,11 @@ impl Writer {
         work(&mut state.conn)
     }
 
+    /// How many writers wait for the connection.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
     /// How many groups have been committed.
     pub(crate) fn commits(&self) -> u64 {
         self.state.lock().commits

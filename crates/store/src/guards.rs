@@ -1,5 +1,7 @@
 //! The lock in the engine: no statement sees or touches a row of another tenant, whatever it says.
 
+use rusqlite::hooks::AuthAction;
+
 use crate::error::OTHER_TENANT;
 
 /// Every table with a `tenant_id`. A test compares this list with the schema of both engines.
@@ -28,6 +30,28 @@ pub const TENANT_TABLES: &[&str] = &[
     "users",
     "versions",
 ];
+
+/// Tables that say what happened: rows are added and read, and never change.
+pub(crate) const KEPT_TABLES: &[&str] = &["approval_decisions", "ledger_entries", "usage_records"];
+
+/// Whether a statement on behalf of the application may do this on SQLite, which has no roles to give rights to: work
+/// with rows, and with nothing that decides about rows. Asked while a statement is prepared.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not named is refused, whatever SQLite learns to do")]
+pub(crate) fn sqlite_allows(action: &AuthAction<'_>) -> bool {
+    match action {
+        AuthAction::Select
+        | AuthAction::Read { .. }
+        | AuthAction::Transaction { .. }
+        | AuthAction::Savepoint { .. }
+        | AuthAction::Function { .. }
+        | AuthAction::Recursive => true,
+        AuthAction::Insert { table_name } => *table_name != "schema_migrations",
+        AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name } => {
+            *table_name != "schema_migrations" && !KEPT_TABLES.contains(table_name)
+        }
+        _ => false,
+    }
+}
 
 /// Binds an SQLite connection to a tenant.
 pub(crate) const SQLITE_ENTER: &str = "UPDATE temp.scope SET tenant = ?1";

@@ -3,7 +3,7 @@
 use kernel::{TenantId, Timestamp};
 
 use crate::engine::Conn;
-use crate::guards::TENANT_TABLES;
+use crate::guards::{KEPT_TABLES, TENANT_TABLES};
 use crate::migrate::{self, MIGRATION_LOCK};
 use crate::vault::Vault;
 use crate::{StoreError, ledger, sql, values};
@@ -19,11 +19,12 @@ pub(crate) fn prepare(owner: &mut Conn, application: &mut Conn, now: Timestamp) 
     let mut row = application.query_text("", text, &[])?.pop().ok_or(StoreError::Decode("a database role"))?;
     let role: String = row.get()?;
     migrate::run(owner, now)?;
+    let kept = KEPT_TABLES.join(", ");
     owner.batch(&format!(
         "BEGIN; {MIGRATION_LOCK};
          GRANT USAGE ON SCHEMA public TO {role};
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
-         REVOKE UPDATE, DELETE, TRUNCATE ON ledger_entries, approval_decisions, usage_records FROM {role};
+         REVOKE UPDATE, DELETE, TRUNCATE ON {kept} FROM {role};
          REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON schema_migrations FROM {role};
          COMMIT"
     ))

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
 
@@ -21,7 +22,7 @@ impl SqliteConn {
             Role::Owner | Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
             Role::Reader | Role::System => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
-        let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let mut conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.set_prepared_statement_cache_capacity(256);
         conn.busy_timeout(BUSY)?;
         if role == Role::Owner || role == Role::Writer {
@@ -30,11 +31,18 @@ impl SqliteConn {
                  PRAGMA wal_autocheckpoint = 4000;",
             )?;
         }
-        conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;")?;
+        // Without recursive triggers, a row that `OR REPLACE` removes is removed unseen.
+        conn.execute_batch(
+            "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -8000;",
+        )?;
         match role {
             Role::Owner | Role::System => {}
             Role::Writer => conn.execute_batch(&guards::sqlite_writer())?,
             Role::Reader => conn.execute_batch(&guards::sqlite_reader())?,
+        }
+        if role != Role::Owner {
+            conn.authorizer(Some(authorize))?;
         }
         Ok(Self(conn))
     }
@@ -83,20 +91,27 @@ impl SqliteConn {
 impl SqliteConn {
     /// A connection for raw SQL: the triggers of the writer, the tables under their own names.
     pub(crate) fn open_raw(path: &Path) -> Result<Self, StoreError> {
-        let conn = Self::open(path, Role::Owner)?;
+        let mut conn = Self::open(path, Role::Owner)?;
         conn.0.execute_batch(&guards::sqlite_raw())?;
+        conn.0.authorizer(Some(authorize))?;
         Ok(conn)
     }
 
     /// Bounds the file, as a full disk would; `None` lifts the bound.
-    pub(crate) fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
-        Ok(self.0.pragma_update(None, "max_page_count", pages.unwrap_or(u32::MAX - 1))?)
+    pub(crate) fn limit_pages(&mut self, pages: Option<u32>) -> Result<(), StoreError> {
+        self.0.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
+        self.0.pragma_update(None, "max_page_count", pages.unwrap_or(u32::MAX - 1))?;
+        Ok(self.0.authorizer(Some(authorize))?)
     }
 
     /// Makes the commits from now on fail, or succeed again.
     pub(crate) fn refuse_commits(&mut self, refuse: bool) -> Result<(), StoreError> {
         Ok(self.0.commit_hook(refuse.then_some(|| true))?)
     }
+}
+
+fn authorize(context: AuthContext<'_>) -> Authorization {
+    if guards::sqlite_allows(&context.action) { Authorization::Allow } else { Authorization::Deny }
 }
 
 fn owned(value: ValueRef<'_>) -> Result<Value, StoreError> {
