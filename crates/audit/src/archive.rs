@@ -76,7 +76,7 @@ fn end_record(members: usize, directory: u64, at: u64) -> Option<[u8; END]> {
 /// A package is larger than 4 GiB or has more than 65,534 files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the log is too long for one package: 4 GiB, about eight million entries, is the most")]
-pub(crate) struct TooLarge;
+pub struct TooLarge;
 
 /// Writes an archive in memory.
 #[derive(Debug, Default)]

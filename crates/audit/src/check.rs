@@ -190,6 +190,8 @@ impl Check<'_, '_> {
 fn root_of_tile(hashes: &[u8]) -> Hash {
     let mut frontier = Frontier::empty();
     let (hashes, _) = hashes.as_chunks::<32>();
-    hashes.iter().for_each(|hash| frontier.append(Hash::from_bytes(*hash)));
+    for hash in hashes {
+        frontier.append(Hash::from_bytes(*hash));
+    }
     frontier.root()
 }

@@ -17,9 +17,13 @@ use crate::{package, store};
 #[derive(Debug)]
 pub struct Signer {
     key: tlog::note::Signer,
-    // What was signed last, by tenant. Signing holds the lock: two heads of one log are never weighed at once.
-    signed: Mutex<HashMap<TenantId, Head>>,
+    // INVARIANT: the lock is held from before a head is read until it is signed. Otherwise a head could be read, a
+    // later one be signed meanwhile, and the log seem to have been set back.
+    signed: Mutex<Signed>,
 }
+
+/// What was signed last, by tenant.
+type Signed = HashMap<TenantId, Head>;
 
 /// Why a signing key is refused.
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +49,9 @@ impl Signer {
 
     /// A new signing key as text, to be kept in a file of its own.
     pub fn generate(entropy: &dyn Entropy) -> Secret<String> {
-        let mut seed = Secret::new(vec![0; 32]).expose().clone();
+        let mut seed = [0; 32];
         entropy.fill(&mut seed);
-        let seed = Secret::new(seed);
-        Secret::new(STANDARD.encode(seed.expose()))
+        Secret::new(STANDARD.encode(Secret::new(seed).expose()))
     }
 
     /// The public half, which auditors pin. Its text form (`to_string`) is a C2SP vkey.
@@ -59,6 +62,15 @@ impl Signer {
     /// Signs the list of a package's files.
     pub(crate) fn sign_manifest(&self, origin: &str, manifest: &[u8]) -> String {
         self.key.sign(&package::signed_text(origin, manifest))
+    }
+
+    /// A signer whose key everybody knows.
+    #[cfg(any(test, feature = "synthetic"))]
+    pub(crate) fn of_tests(seed: u8) -> Self {
+        let key = tlog::note::Signer::from_seed("tf", [seed; 32]);
+        #[expect(clippy::expect_used, reason = "the name is a name, and any 32 bytes are a key")]
+        let key = key.expect("a key");
+        Self { key, signed: Mutex::default() }
     }
 
     /// Signs whatever head it is given: for the logs of tests, and for attackers.
@@ -73,12 +85,11 @@ impl Signer {
     /// gives the consistency proof from a smaller size.
     fn sign(
         &self,
-        (tenant, origin): (&TenantId, &str),
-        head: Head,
+        signed: &mut Signed,
+        (tenant, origin, head): (&TenantId, &str, Head),
         stored: impl FnOnce() -> Result<Option<SignedHead>, StoreError>,
         prove: impl FnOnce(u64) -> Result<Vec<Hash>, StoreError>,
     ) -> Result<Option<SignedHead>, CheckpointError> {
-        let mut signed = self.signed.lock();
         let before = match signed.get(tenant) {
             Some(known) => Some(*known),
             None => stored()?.map(|stored| self.reopen(origin, &stored)).transpose()?,
@@ -165,7 +176,9 @@ pub struct Integrated {
 /// Signs the head of every log that has changed. To be called each second.
 pub fn integrate(db: &Database, signer: &Signer, at: &Moment<'_>) -> Result<Integrated, StoreError> {
     let mut integrated = Integrated::default();
-    for (tenant, size) in across(db, |tx| tx.log_sizes())? {
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general over its lifetime")]
+    let sizes = across(db, |tx| tx.log_sizes())?;
+    for (tenant, size) in sizes {
         if size == 0 || signer.signed.lock().get(&tenant).is_some_and(|signed| signed.size == size) {
             continue;
         }
@@ -197,6 +210,7 @@ fn sign_one(
     at: &Moment<'_>,
 ) -> Result<(SignedHead, bool), CheckpointError> {
     let origin = store::origin(db, tenant);
+    let mut known = signer.signed.lock();
     let (signed, new) = across(db, |tx| {
         tx.within(tenant, |tx| {
             let Some(head) = store::head(tx)? else {
@@ -208,7 +222,7 @@ fn sign_one(
                 let mut tiles = Tiles::new(head.size, |coord| store::tile(&mut reader.borrow_mut(), coord));
                 Ok(consistency_proof(&mut tiles, old, head.size).unwrap_or_default())
             };
-            let signed = match signer.sign((tenant, &origin), head, stored, prove) {
+            let signed = match signer.sign(&mut known, (tenant, &origin, head), stored, prove) {
                 Ok(Some(signed)) => (signed, true),
                 // The row may have been lost by a failed write: the signature is the same each time.
                 Ok(None) => match store::signed_at(&mut reader.borrow_mut(), head.size)? {
@@ -220,6 +234,7 @@ fn sign_one(
             Ok(Ok(signed))
         })
     })??;
+    drop(known);
     if new {
         save(db, tenant, &signed, at)?;
     }
@@ -244,4 +259,90 @@ fn save(db: &Database, tenant: &TenantId, signed: &SignedHead, at: &Moment<'_>) 
 #[expect(clippy::disallowed_methods, reason = "checkpoints are made for every tenant, by nobody's request")]
 fn across<T>(db: &Database, read: impl FnOnce(&mut SystemTx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
     db.system(Reason::Checkpoints, read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::FixedMoment;
+    use tlog::{Frontier, leaf_hash};
+
+    const ORIGIN: &str = "tf/taskforce/t/acme-corp";
+
+    /// The head of a log with these entries, and its consistency proof from a smaller size.
+    fn log(entries: &[u32]) -> (Head, impl Fn(u64) -> Result<Vec<Hash>, StoreError>) {
+        let mut frontier = Frontier::empty();
+        let mut tile = Vec::new();
+        for entry in entries {
+            let leaf = leaf_hash(&entry.to_be_bytes());
+            frontier.append(leaf);
+            tile.extend_from_slice(leaf.as_bytes());
+        }
+        let head = Head { size: frontier.size(), root: frontier.root() };
+        let prove = move |old| {
+            let mut tiles = Tiles::new(head.size, |_coord| Ok::<_, std::convert::Infallible>(&tile));
+            Ok(consistency_proof(&mut tiles, old, head.size).unwrap())
+        };
+        (head, prove)
+    }
+
+    fn sign(signer: &Signer, entries: &[u32], stored: Option<SignedHead>) -> Result<Option<SignedHead>, HeadError> {
+        let (head, prove) = log(entries);
+        let tenant = "acme-corp".parse().unwrap();
+        let mut known = signer.signed.lock();
+        signer.sign(&mut known, (&tenant, ORIGIN, head), || Ok(stored), prove).map_err(|error| match error {
+            CheckpointError::Refused(refused) => refused,
+            CheckpointError::NotFound(_) | CheckpointError::Database(_) => unreachable!("{error}"),
+        })
+    }
+
+    #[test]
+    fn a_growing_log_is_signed_once_at_each_size() {
+        let signer = Signer::of_tests(1);
+        let keys = [signer.verifier_key().clone()];
+        for size in 1..40 {
+            let entries: Vec<u32> = (0..size).collect();
+            let signed = sign(&signer, &entries, None).unwrap().unwrap();
+            let opened = Checkpoint::open(&signed.note, &keys, ORIGIN).unwrap();
+            assert_eq!((opened.size, opened.root), (signed.head.size, log(&entries).0.root));
+            assert_eq!(sign(&signer, &entries, None), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_database_set_back_under_a_running_signer_is_refused() {
+        let signer = Signer::of_tests(1);
+        sign(&signer, &[0, 1, 2, 3, 4], None).unwrap();
+        assert_eq!(sign(&signer, &[0, 1, 2], None), Err(HeadError::Smaller { signed: 5, found: 3 }));
+        let regrown = [0, 1, 2, 7, 8, 9];
+        assert_eq!(sign(&signer, &regrown, None), Err(HeadError::Inconsistent { signed: 5, found: 6 }));
+        let rewritten = [0, 1, 2, 3, 7];
+        assert_eq!(sign(&signer, &rewritten, None), Err(HeadError::Inconsistent { signed: 5, found: 5 }));
+        assert!(sign(&signer, &[0, 1, 2, 3, 4, 5], None).unwrap().is_some());
+    }
+
+    #[test]
+    fn after_a_restart_the_stored_checkpoint_binds() {
+        let before = sign(&Signer::of_tests(1), &[0, 1, 2], None).unwrap();
+        let restarted = Signer::of_tests(1);
+        assert_eq!(sign(&restarted, &[0, 1], before.clone()), Err(HeadError::Smaller { signed: 3, found: 2 }));
+        let restarted = Signer::of_tests(1);
+        assert!(sign(&restarted, &[0, 1, 2, 3], before.clone()).unwrap().is_some());
+        // A row that was altered, or that another key has signed, is not taken for what was signed.
+        let mut altered = before.clone().unwrap();
+        altered.note = altered.note.replacen("\n3\n", "\n2\n", 1);
+        assert_eq!(sign(&Signer::of_tests(1), &[0, 1, 2], Some(altered)), Err(HeadError::Foreign(3)));
+        assert_eq!(sign(&Signer::of_tests(2), &[0, 1, 2, 3], before), Err(HeadError::Foreign(3)));
+    }
+
+    #[test]
+    fn a_signing_key_is_32_bytes_in_base64() {
+        let made = Signer::generate(&FixedMoment::new(0));
+        assert!(Signer::parse("tf.example", &made).is_ok());
+        for wrong in ["", "hunter2", "AAAA", &"A".repeat(88)] {
+            let wrong = Signer::parse("tf.example", &Secret::new(wrong.to_owned()));
+            assert!(matches!(wrong, Err(SigningKeyError::NotAKey)));
+        }
+        assert!(matches!(Signer::parse("two words", &made), Err(SigningKeyError::Name(_))));
+    }
 }

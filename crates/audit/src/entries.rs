@@ -54,3 +54,24 @@ pub(crate) fn refusals_suppressed(count: u64) -> Entry {
         .with_outcome(Outcome::Refused)
         .with_payload(&payload)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_is_listed() {
+        let tenant = kernel::TenantId::system();
+        let refusal = Refusal { action: "x".to_owned(), resource: None, problem: "forbidden" };
+        let entries = [
+            entries_read(&tenant, &Query::default()),
+            entry_read(0),
+            receipt_issued(0),
+            package_exported(&tenant),
+            refused(&refusal),
+            refusals_suppressed(1),
+        ];
+        let written: std::collections::BTreeSet<_> = entries.iter().map(Entry::action).collect();
+        assert_eq!(written.into_iter().collect::<Vec<_>>(), ACTIONS);
+    }
+}

@@ -55,7 +55,13 @@ impl<'a> Leaf<'a> {
         let tenant = reader.string()?;
         reader.literal(",\"action\":")?;
         let action = reader.name()?;
-        let (resource_kind, resource, digest) = reader.resource()?;
+        reader.literal(",\"resource\":{\"type\":")?;
+        let resource_kind = reader.string()?;
+        reader.literal(",\"id\":")?;
+        let resource = reader.string()?;
+        reader.literal(",\"digest\":")?;
+        let digest = reader.optional(Reader::hash)?;
+        reader.literal("}")?;
         reader.literal(",\"outcome\":")?;
         let outcome = reader.word(&OUTCOMES, "an outcome")?;
         reader.policy()?;
@@ -183,17 +189,6 @@ impl<'a> Reader<'a> {
         self.optional(Self::string)?;
         self.literal("}")?;
         Ok(id)
-    }
-
-    fn resource(&mut self) -> Result<(Cow<'a, str>, Cow<'a, str>, Option<[u8; 32]>), LeafError> {
-        self.literal(",\"resource\":{\"type\":")?;
-        let kind = self.string()?;
-        self.literal(",\"id\":")?;
-        let id = self.string()?;
-        self.literal(",\"digest\":")?;
-        let digest = self.optional(Self::hash)?;
-        self.literal("}")?;
-        Ok((kind, id, digest))
     }
 
     fn policy(&mut self) -> Result<(), LeafError> {

@@ -27,15 +27,15 @@ pub(crate) struct Approval {
     pub(crate) approver_roles: String,
     pub(crate) created_at: String,
     pub(crate) expires_at: String,
-    pub(crate) decisions: Vec<Decision>,
+    pub(crate) decisions: Vec<Said>,
 }
 
 /// What one person said.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Decision {
+pub(crate) struct Said {
     pub(crate) user: String,
-    pub(crate) decision: String,
+    pub(crate) verdict: String,
     pub(crate) comment: String,
     pub(crate) at: String,
 }
@@ -85,7 +85,7 @@ fn approval_fault(id: &str, content: &[u8], decided: Option<&Decided>) -> Option
         return Some("is about another digest than its entries".to_owned());
     }
     let mut users = BTreeSet::new();
-    for Decision { user, .. } in &approval.decisions {
+    for Said { user, .. } in &approval.decisions {
         if !decided.actors.contains(user) {
             return Some(format!("says that `{user}` decided, and no entry does"));
         }
@@ -126,8 +126,8 @@ mod tests {
         }
     }
 
-    fn decision(user: &str) -> Decision {
-        Decision { user: user.to_owned(), decision: "approve".to_owned(), comment: String::new(), at: String::new() }
+    fn decision(user: &str) -> Said {
+        Said { user: user.to_owned(), verdict: "approve".to_owned(), comment: String::new(), at: String::new() }
     }
 
     fn named() -> Named {

@@ -58,7 +58,7 @@ pub fn entry(db: &Database, caller: &Caller, seq: u64) -> Result<EntryDetail, Re
 /// The head of the caller's log that was signed last; `None` before the first signature.
 pub fn latest_checkpoint(db: &Database, caller: &Caller) -> Result<Option<SignedHead>, ReadError> {
     let grant = caller.authorize::<Read>()?;
-    Ok(db.read(&grant, |tx| store::last_signed(tx))?)
+    Ok(db.read(&grant, store::last_signed)?)
 }
 
 /// Why there is no receipt.

@@ -166,3 +166,61 @@ fn nobody(request: Request) -> Caller {
     let actor = Actor { kind: ActorKind::Anonymous, id: "anonymous".to_owned(), via: None };
     Caller::authenticated(TenantId::system(), actor, Roles::default(), None, request)
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "these tests stand in for the identity crate")]
+mod tests {
+    use super::*;
+    use kernel::FixedMoment;
+
+    fn caller(tenant: &str, name: &str) -> Caller {
+        let request = Request::new(FixedMoment::new(0).moment().id());
+        Caller::authenticated(tenant.parse().unwrap(), Actor::user(name), Roles::default(), None, request)
+    }
+
+    fn minute(number: i64) -> Timestamp {
+        Timestamp::from_micros(number * MINUTE + 7)
+    }
+
+    #[test]
+    fn the_first_hundred_of_a_minute_are_recorded_alone_and_the_rest_is_counted() {
+        let mut windows = Windows::default();
+        let mallory = caller("acme-corp", "usr_mallory");
+        let alone = (0..250).filter(|_| windows.count(&mallory, minute(0)).0).count();
+        assert_eq!(alone, 100);
+        let (alone, summary) = windows.count(&mallory, minute(1));
+        assert_eq!((alone, summary.map(|summary| summary.suppressed)), (true, Some(150)));
+        let (alone, summary) = windows.count(&mallory, minute(1));
+        assert!(alone && summary.is_none());
+    }
+
+    #[test]
+    fn one_principal_does_not_hide_another() {
+        let mut windows = Windows::default();
+        (0..150).for_each(|_| drop(windows.count(&caller("acme-corp", "usr_mallory"), minute(0))));
+        assert!(windows.count(&caller("acme-corp", "usr_bob"), minute(0)).0);
+        assert!(windows.count(&caller("globex", "usr_mallory"), minute(0)).0);
+    }
+
+    #[test]
+    fn what_was_counted_is_written_when_the_minute_has_ended_and_once() {
+        let mut windows = Windows::default();
+        (0..101).for_each(|_| drop(windows.count(&caller("acme-corp", "usr_mallory"), minute(0))));
+        windows.count(&caller("acme-corp", "usr_bob"), minute(0));
+        assert!(windows.ended(minute(0)).0.is_empty());
+        let (summaries, others) = windows.ended(minute(1));
+        assert_eq!((summaries.len(), summaries[0].suppressed, others), (1, 1, 0));
+        assert!(windows.ended(minute(2)).0.is_empty() && windows.windows.is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_principals_is_counted_together() {
+        let mut windows = Windows::default();
+        for number in 0..PRINCIPALS + 5 {
+            windows.count(&caller("acme-corp", &format!("usr_{number}")), minute(0));
+        }
+        assert_eq!((windows.windows.len(), windows.others), (PRINCIPALS, 5));
+        assert!(windows.count(&caller("acme-corp", "usr_late"), minute(1)).0);
+        assert_eq!(windows.ended(minute(1)).1, 5);
+    }
+}

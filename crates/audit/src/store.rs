@@ -6,13 +6,19 @@ use tlog::tile::{self, Coord};
 use tlog::{Frontier, Hash};
 
 use crate::model::{EntryView, Head, Order, Payload, Query, SignedHead};
-use crate::objects::{Approval, Decision};
+use crate::objects::{Approval, Said};
 
 /// The salt that a sealed payload begins with.
 const SALT: usize = 32;
 
 /// The largest sequence number that the engines can hold.
 const LAST: u64 = i64::MAX.unsigned_abs();
+
+/// Writes the head of the log as it is. The tables of the ledger are the store's; this changes nothing in them.
+pub(crate) fn touch_head(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    tx.execute(sql!("UPDATE ledger_heads SET size = size WHERE tenant_id = $1"), values![])?;
+    Ok(())
+}
 
 /// One more entry than the page holds, so that it is known whether there is a next one.
 pub(crate) fn entries(tx: &mut ReadTx<'_>, query: &Query) -> Result<Vec<EntryView>, StoreError> {
@@ -117,7 +123,7 @@ pub(crate) fn payload(tx: &mut ReadTx<'_>, seq: u64) -> Result<Option<Payload>, 
     let sealed = tx.optional(
         sql!("SELECT sealed FROM ledger_payloads WHERE tenant_id = $1 AND seq = $2"),
         values![seq],
-        |row| row.get::<Vec<u8>>(),
+        Row::get::<Vec<u8>>,
     )?;
     sealed.map(|sealed| open(tx, seq, &sealed)).transpose()
 }
@@ -167,7 +173,7 @@ pub(crate) fn tile(tx: &mut ReadTx<'_>, coord: Coord) -> Result<Vec<u8>, StoreEr
         let hashes = tx.all(
             sql!("SELECT hash FROM ledger_entries WHERE tenant_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq"),
             values![first, first.saturating_add(u64::from(width))],
-            |row| row.get::<Vec<u8>>(),
+            Row::get::<Vec<u8>>,
         )?;
         return Ok(hashes.concat());
     }
@@ -175,7 +181,7 @@ pub(crate) fn tile(tx: &mut ReadTx<'_>, coord: Coord) -> Result<Vec<u8>, StoreEr
         .optional(
             sql!("SELECT hashes FROM ledger_tiles WHERE tenant_id = $1 AND level = $2 AND idx = $3"),
             values![u64::from(level), index],
-            |row| row.get::<Vec<u8>>(),
+            Row::get::<Vec<u8>>,
         )?
         .unwrap_or_default();
     hashes.truncate(usize::from(width) * 32);
@@ -217,8 +223,23 @@ fn signed_head(row: &mut Row) -> Result<SignedHead, StoreError> {
     Ok(SignedHead { head, note: row.get()? })
 }
 
+/// Keeps a signed head. Of an hour that has passed only the last one is kept: a log that is written to all the time is
+/// signed each second.
 pub(crate) fn save_signed(tx: &mut WriteTx<'_>, signed: &SignedHead, at: Timestamp) -> Result<(), StoreError> {
     let SignedHead { head: Head { size, root }, note } = signed;
+    let last = tx.optional(
+        sql!("SELECT size, at FROM ledger_checkpoints WHERE tenant_id = $1 ORDER BY size DESC LIMIT 1"),
+        values![],
+        |row| Ok((row.get::<u64>()?, row.get::<Timestamp>()?)),
+    )?;
+    if let Some((last, signed_at)) = last
+        && hour(signed_at) < hour(at)
+    {
+        tx.execute(
+            sql!("DELETE FROM ledger_checkpoints WHERE tenant_id = $1 AND size < $2 AND at >= $3"),
+            values![last, hour(signed_at)],
+        )?;
+    }
     tx.execute(
         sql!(
             "INSERT INTO ledger_checkpoints (tenant_id, size, root, note, at) VALUES ($1, $2, $3, $4, $5)
@@ -227,6 +248,11 @@ pub(crate) fn save_signed(tx: &mut WriteTx<'_>, signed: &SignedHead, at: Timesta
         values![*size, root.as_bytes().as_slice(), note.as_str(), at],
     )?;
     Ok(())
+}
+
+/// The beginning of the hour.
+fn hour(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.micros() - at.micros().rem_euclid(3_600_000_000))
 }
 
 /// The exact bytes of the entries from `from` to before `until`, oldest first.
@@ -285,8 +311,8 @@ pub(crate) fn approval(tx: &mut ReadTx<'_>, id: &str) -> Result<Option<Approval>
         ),
         values![id],
         |row| {
-            let (user, decision, comment) = (row.get()?, row.get()?, row.get()?);
-            Ok(Decision { user, decision, comment, at: row.get::<Timestamp>()?.to_string() })
+            let (user, verdict, comment) = (row.get()?, row.get()?, row.get()?);
+            Ok(Said { user, verdict, comment, at: row.get::<Timestamp>()?.to_string() })
         },
     )?;
     Ok(Some(Approval { decisions, ..approval }))

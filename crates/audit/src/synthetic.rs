@@ -1,9 +1,11 @@
 //! Packages of any size, made without a database: for tests and benchmarks.
 
 use store::COMMITMENT_PREFIX;
+use tlog::note::VerifierKey;
 use tlog::{Checkpoint, Frontier, Hash, tile};
 
-use crate::archive::{TooLarge, Writer};
+pub use crate::archive::TooLarge;
+use crate::archive::Writer;
 use crate::checkpoint::Signer;
 use crate::leaf::{Leaf, to_hex};
 use crate::model::{Head, Payload};
@@ -14,29 +16,47 @@ use crate::summary::Summary;
 /// When every synthetic log begins: 2027-01-15T08:00:00Z. One entry is a millisecond later than the one before.
 const START: i64 = 1_800_000_000_000_000;
 
+/// A package that was made up.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+    /// The key that verifies it.
+    pub vkey: VerifierKey,
+    /// One of its leaves.
+    pub leaf: Vec<u8>,
+}
+
+/// A package of so many entries, of which each tenth has a payload.
+pub fn package(entries: u64) -> Result<Made, TooLarge> {
+    let signer = Signer::of_tests(7);
+    let log = Log { signer: &signer, tenant: "acme-corp", entries, payload_every: 10, checkpoints: &[1, 100, 10_000] };
+    Ok(Made { bytes: log.package()?, vkey: signer.verifier_key().clone(), leaf: log.leaf(&log.origin(), 1) })
+}
+
 /// A log whose entries are computed when they are needed.
 #[derive(Debug)]
-pub struct Log<'a> {
+pub(crate) struct Log<'a> {
     /// Signs its checkpoints; its name is the installation.
-    pub signer: &'a Signer,
+    pub(crate) signer: &'a Signer,
     /// Whose log it is.
-    pub tenant: &'a str,
+    pub(crate) tenant: &'a str,
     /// How many entries it has.
-    pub entries: u64,
+    pub(crate) entries: u64,
     /// Each so many entries have a payload; none, if 0.
-    pub payload_every: u64,
+    pub(crate) payload_every: u64,
     /// The sizes of earlier checkpoints, ascending.
-    pub checkpoints: &'a [u64],
+    pub(crate) checkpoints: &'a [u64],
 }
 
 impl Log<'_> {
     /// The log's name.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("{}/taskforce/t/{}", self.signer.verifier_key().name(), self.tenant)
     }
 
-    /// The package of the whole log; `None` if that would be larger than a package can be.
-    pub fn package(&self) -> Option<Vec<u8>> {
+    /// The package of the whole log.
+    pub(crate) fn package(&self) -> Result<Vec<u8>, TooLarge> {
         let origin = self.origin();
         let payload = |seq| self.payload(seq).map(|payload| payloads::line(seq, Some(&payload)));
         let parts = Parts {
@@ -47,7 +67,7 @@ impl Log<'_> {
             payload: &payload,
             checkpoints: self.checkpoints,
         };
-        parts.package().ok()
+        parts.package()
     }
 
     pub(crate) fn payload(&self, seq: u64) -> Option<Payload> {

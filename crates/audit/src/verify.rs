@@ -147,7 +147,7 @@ impl<R: Read + Seek> Run<'_, R> {
                     marks.push(Mark { size, root, of: MarkOf::Earlier, met: None });
                 }
                 Ok(_) => {
-                    self.report.find(Kind::Checkpoint, None, format!("`{name}` is not an earlier one of this log"))
+                    self.report.find(Kind::Checkpoint, None, format!("`{name}` is not an earlier one of this log"));
                 }
                 Err(fault) => self.report.find(Kind::Checkpoint, None, format!("`{name}` is not accepted: {fault}")),
             }
@@ -190,7 +190,7 @@ impl<R: Read + Seek> Run<'_, R> {
                     Some(found) if found.as_bytes() == committed => report.payloads += 1,
                     Some(_) => report.find(Kind::Payload, seq, "its payload is not what it committed to"),
                     None => {
-                        report.find(Kind::Payload, seq, "its payload is gone, and no entry says that it was erased")
+                        report.find(Kind::Payload, seq, "its payload is gone, and no entry says that it was erased");
                     }
                 }
             }

@@ -74,10 +74,9 @@ fn root(report: &mut Report, head: &Checkpoint, entries: &Entries, tiles: &Tiles
 fn earlier(report: &mut Report, head: &Checkpoint, entries: &Entries) {
     for Mark { size, root: _, of, met } in &entries.marks {
         match (of, met) {
-            (MarkOf::Head, _) => {}
             (MarkOf::Earlier | MarkOf::Kept, Some(true)) => report.checkpoints += 1,
             // There are too few entries to tell, which was said already.
-            (MarkOf::Earlier, None) => {}
+            (MarkOf::Head, _) | (MarkOf::Earlier, None) => {}
             (MarkOf::Earlier, Some(false)) => {
                 let text = format!("the first {size} entries are not those that `checkpoints/{size}` was signed for");
                 report.find(Kind::Checkpoint, None, text);

@@ -39,7 +39,9 @@ impl Tiles {
         let (leaves, _) = self.leaves.as_chunks::<32>();
         let leaves = leaves.get(..usize::try_from(size).ok()?)?;
         let mut frontier = Frontier::empty();
-        leaves.iter().for_each(|leaf| frontier.append(Hash::from_bytes(*leaf)));
+        for leaf in leaves {
+            frontier.append(Hash::from_bytes(*leaf));
+        }
         Some(frontier.root())
     }
 }
