@@ -90,6 +90,21 @@ impl Problem {
         self
     }
 
+    /// What is behind it, for the log only.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// The same problem as one of another kind, with nothing told beyond it.
+    #[must_use]
+    pub(crate) fn turned_into(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self.0.detail = None;
+        self
+    }
+
     /// What kind of problem it is.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -222,6 +237,17 @@ pub(crate) fn speaks_openai(path: &str) -> bool {
 /// A problem in the dialect that callers of `path` understand.
 pub(crate) fn respond(problem: Problem, path: &str) -> Response {
     if speaks_openai(path) { problem.openai() } else { problem.into_response() }
+}
+
+/// The same response; if it is a problem, in the dialect that callers of `path` understand.
+pub(crate) fn in_dialect(mut response: Response, path: &str) -> Response {
+    if !speaks_openai(path) {
+        return response;
+    }
+    match response.extensions_mut().remove::<Report>() {
+        Some(Report { problem, dialect: _ }) => Report { problem, dialect: Dialect::OpenAi }.into_response(),
+        None => response,
+    }
 }
 
 /// The answer where no route is.

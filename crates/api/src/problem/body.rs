@@ -52,6 +52,8 @@ struct OpenAiError<'a> {
     r#type: &'static str,
     code: String,
     param: Option<String>,
+    #[serde(flatten)]
+    members: &'a serde_json::Map<String, serde_json::Value>,
 }
 
 impl ProblemBody {
@@ -66,7 +68,7 @@ impl ProblemBody {
         let message = self.detail.as_deref().or(first.map(|error| error.detail.as_str())).unwrap_or(&self.title);
         let param = first.map(|error| error.pointer.trim_start_matches('/').replace('/', "."));
         let code = kind.slug().replace('-', "_");
-        let error = OpenAiError { message, r#type: kind.openai_type(), code, param };
+        let error = OpenAiError { message, r#type: kind.openai_type(), code, param, members: &self.members };
         serde_json::to_vec(&OpenAi { error }).unwrap_or_default()
     }
 }

@@ -1,0 +1,65 @@
+//! Extractors of requests that are to change something.
+
+use authz::Caller;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::header::IF_MATCH;
+use http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::extract::{expect_json, parse, read_body};
+use crate::once::Once;
+use crate::problem::{Kind, Problem};
+
+/// Who is to change something, and with what. A body that is absent is an empty object.
+#[derive(Debug)]
+pub(crate) struct Act<T> {
+    /// Who, and whether at most once.
+    pub(crate) by: (Caller, Option<Once>),
+    /// The body.
+    pub(crate) body: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Act<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, app).await?;
+        let bytes = read_body(body).await?;
+        let once = Once::read(&parts, &bytes)?;
+        if bytes.is_empty() {
+            return Ok(Self { by: (caller, once), body: parse(b"{}")? });
+        }
+        expect_json(&parts.headers)?;
+        Ok(Self { by: (caller, once), body: parse(&bytes)? })
+    }
+}
+
+/// A body that says nothing: absent, or an empty object.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// The revision that a change was made for, from `If-Match`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected(pub(crate) u64);
+
+impl FromRequestParts<App> for Expected {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(IF_MATCH).iter();
+        let (value, more) = (values.next(), values.next().is_some());
+        let value = value.ok_or_else(|| Problem::new(Kind::PreconditionRequired))?;
+        if value == "*" {
+            return Err(Problem::client(Kind::PreconditionRequired, &"`if-match` must name the `etag` that was read"));
+        }
+        let text = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+        let plain = text.filter(|text| !more && text.bytes().all(|byte| byte.is_ascii_digit()));
+        // Whatever else it is, it is no `ETag` that was given here: the state that it names is not the present one.
+        plain.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::new(Kind::Stale))
+    }
+}

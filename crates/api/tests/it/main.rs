@@ -1,0 +1,3 @@
+//! The whole interface, through the real router.
+
+mod document;
