@@ -48,7 +48,6 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct Streamed {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
     /// The data of each event.
     pub(crate) events: Vec<String>,
     /// From sending the request to the first event.
@@ -97,7 +96,7 @@ impl Client {
             }
         }
         let took = start.elapsed();
-        Ok(Streamed { status: parts.status, headers: parts.headers, events, first: first.unwrap_or(took), took })
+        Ok(Streamed { status: parts.status, events, first: first.unwrap_or(took), took })
     }
 
     async fn send(&mut self, ask: &Ask<'_>) -> Result<http::Response<Incoming>, ClientError> {

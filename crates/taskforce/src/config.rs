@@ -19,10 +19,10 @@ const DEFAULT_DATA: &str = "taskforce-data";
 /// What the command line says about the configuration.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Places {
-    /// The profile to read. Default: $TASKFORCE_PROFILE, else `taskforce.yaml` in the data directory.
+    /// The profile to read. Default: `$TASKFORCE_PROFILE`, else `taskforce.yaml` in the data directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Option<PathBuf>,
-    /// The data directory. Default: $TASKFORCE_DATA, else the profile's, else `taskforce-data`.
+    /// The data directory. Default: `$TASKFORCE_DATA`, else the profile's, else `taskforce-data`.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
@@ -102,9 +102,10 @@ impl Settings {
         let Some(enterprise) = self.profile.enterprise() else {
             return Vec::new();
         };
+        let given = "a user is created with the roles that the request names";
         let kept = "payloads are kept until a retention run exists";
         let reports = "reports are not made yet";
-        let mut settings = vec![("enterprise.audit.retention_days", kept)];
+        let mut settings = vec![("enterprise.rbac.default_role", given), ("enterprise.audit.retention_days", kept)];
         if !enterprise.compliance.frameworks.is_empty() {
             settings.push(("enterprise.compliance.frameworks", reports));
         }
@@ -129,7 +130,7 @@ pub(crate) fn parse_profile(path: &Path, text: &str) -> Result<Profile, ConfigEr
     serde_saphyr::from_str(text).map_err(|error| {
         // Without the snippet that the parser would print: a profile may hold a password.
         let at = error.location();
-        let (line, column) = at.map_or((1, 1), |at| (u64::from(at.line()), u64::from(at.column())));
+        let (line, column) = at.map_or((1, 1), |at| (at.line(), at.column()));
         let message = error.without_snippet().to_string();
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message).to_owned();
         ConfigError::Profile { path: path.to_owned(), line, column, message }
@@ -240,6 +241,8 @@ mod tests {
         fs::write(dir.path().join("taskforce.yaml"), format!("{DEFAULT}{ENTERPRISE}")).unwrap();
         let settings = Settings::read(&at(dir.path()), &Environment::default()).unwrap();
         let names: Vec<_> = settings.without_effect().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["enterprise.audit.retention_days", "enterprise.compliance.frameworks"]);
+        let expected =
+            ["enterprise.rbac.default_role", "enterprise.audit.retention_days", "enterprise.compliance.frameworks"];
+        assert_eq!(names, expected);
     }
 }

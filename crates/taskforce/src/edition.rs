@@ -35,6 +35,16 @@ impl Edition {
         }
     }
 
+    /// The parts of the enterprise edition that are active.
+    pub(crate) fn parts(self) -> Vec<String> {
+        let parts: &[&str] = match self {
+            Self::Community => &[],
+            Self::Enterprise { multi_tenant: false } => &["encryption", "rbac", "audit"],
+            Self::Enterprise { multi_tenant: true } => &["multi_tenant", "encryption", "rbac", "audit"],
+        };
+        parts.iter().map(ToString::to_string).collect()
+    }
+
     pub(crate) const fn is_multi_tenant(self) -> bool {
         matches!(self, Self::Enterprise { multi_tenant: true })
     }

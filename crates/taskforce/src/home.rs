@@ -16,6 +16,8 @@ pub(crate) struct Home(PathBuf);
 pub(crate) enum HomeError {
     #[error("`{0}` exists already and is not overwritten")]
     Exists(PathBuf),
+    #[error("another server runs on the data directory `{0}`")]
+    InUse(PathBuf),
     #[error("`{path}` may be read by others (mode {mode:03o}): run `chmod 600 {path}`")]
     Exposed { path: PathBuf, mode: u32 },
     #[error("cannot read `{path}`")]
@@ -54,6 +56,11 @@ impl Home {
         self.0.join("log.vkey")
     }
 
+    /// The name of the node that runs on this data.
+    pub(crate) fn node(&self) -> PathBuf {
+        self.0.join("node.id")
+    }
+
     /// Makes the directory and the one for keys, closed to everybody else. Existing ones stay as they are.
     pub(crate) fn create(&self) -> Result<(), HomeError> {
         for folder in [self.0.clone(), self.0.join("keys")] {
@@ -67,6 +74,18 @@ impl Home {
     pub(crate) fn occupied(&self) -> Option<PathBuf> {
         let files = [self.profile(), self.encryption_key(), self.signing_key(), self.database(), self.vkey()];
         files.into_iter().find(|file| file.exists())
+    }
+}
+
+/// Claims a data directory for this process. The claim ends with the process, however it ends.
+pub(crate) fn lock(home: &Home) -> Result<File, HomeError> {
+    let path = home.0.join("serve.lock");
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = open.map_err(|source| HomeError::Write { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(HomeError::InUse(home.0.clone())),
+        Err(fs::TryLockError::Error(source)) => Err(HomeError::Write { path, source }),
     }
 }
 
@@ -90,9 +109,11 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), HomeError> {
             .filter(|folder| !folder.as_os_str().is_empty())
             .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
-    write().map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => HomeError::Exists(path.to_owned()),
-        _ => HomeError::Write { path: path.to_owned(), source },
+    write().map_err(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            return HomeError::Exists(path.to_owned());
+        }
+        HomeError::Write { path: path.to_owned(), source }
     })
 }
 
@@ -100,10 +121,15 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), HomeError> {
 pub(crate) fn read_private(path: &Path) -> Result<Secret<String>, HomeError> {
     let unreadable = |source| HomeError::Read { path: path.to_owned(), source };
     let mode = mode(path).map_err(unreadable)?;
-    if mode & 0o077 != 0 {
+    if is_exposed(mode) {
         return Err(HomeError::Exposed { path: path.to_owned(), mode });
     }
     fs::read_to_string(path).map(Secret::new).map_err(unreadable)
+}
+
+/// Whether anybody but the owner may do anything.
+pub(crate) const fn is_exposed(mode: u32) -> bool {
+    mode & 0o077 != 0
 }
 
 /// Who may do what with a file.
@@ -133,6 +159,16 @@ mod tests {
         write_private(&path, "one").unwrap();
         assert!(matches!(write_private(&path, "two"), Err(HomeError::Exists(_))));
         assert_eq!(read_private(&path).unwrap().expose(), "one");
+    }
+
+    #[test]
+    fn a_data_directory_belongs_to_one_server_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().to_owned());
+        let held = lock(&home).unwrap();
+        assert!(matches!(lock(&home), Err(HomeError::InUse(_))));
+        drop(held);
+        assert!(lock(&home).is_ok());
     }
 
     #[test]

@@ -98,9 +98,9 @@ fn profile(args: &InitArgs) -> String {
     let mut set = |line: &str, value: String| {
         let key = line.trim_start_matches("# ");
         let indent = if line.starts_with("# ") { "  " } else { "" };
-        let lines = text.lines().map(|known| match known.trim_start().starts_with(line) {
-            true => format!("{indent}{key} {value}\n"),
-            false => format!("{known}\n"),
+        let lines = text.lines().map(|known| {
+            let found = known.trim_start().starts_with(line);
+            if found { format!("{indent}{key} {value}\n") } else { format!("{known}\n") }
         });
         text = lines.collect();
     };

@@ -6,9 +6,12 @@
 //! **Invariant:** nothing is printed but through [`output::Output`], and no secret is printed but the key that was
 //! just made, once.
 
+mod chores;
 mod cli;
 mod client;
 mod config;
+mod demo;
+mod doctor;
 mod edition;
 mod environment;
 mod failure;
@@ -16,10 +19,14 @@ mod home;
 mod init;
 mod key;
 mod keys;
+mod logs;
+mod node;
 mod opening;
 mod output;
 mod replay;
+mod serve;
 mod signals;
+mod verify;
 
 use std::process::ExitCode;
 

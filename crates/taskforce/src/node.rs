@@ -1,0 +1,208 @@
+//! One running node: the crates put together, and the work beside the requests.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::Builder;
+use std::time::Duration;
+
+use api::server::{Limits, RequestIds, Server, Summary};
+use api::{About, App, Parts};
+use approvals::{Followers, RequestType};
+use audit::Signer;
+use gateway::{Gateway, Sequencer, UpstreamConfig, Upstreams};
+use identity::{Directory, IssuedKey};
+use kernel::{Id as _, NodeId, OsEntropy};
+use store::{Database, StoreError};
+use usage::Purse;
+
+use crate::chores::Chores;
+use crate::config::{Settings, UpstreamSection};
+use crate::edition::{self, Edition};
+use crate::environment::{Environment, NotText, SystemClock};
+use crate::failure::Failure;
+use crate::home::{self, HomeError};
+use crate::{init, opening};
+
+/// How often other nodes' changes are looked for. It bounds how long a revoked key lives.
+const WATCH: Duration = Duration::from_millis(250);
+/// How often heads are signed. An entry is covered at most a second after it was written.
+const SIGN: Duration = Duration::from_millis(750);
+/// How often refusals that were only counted are written down.
+const SUMMARIZE: Duration = Duration::from_mins(1);
+/// How long the sequencer may take to write what is left.
+const LAST_RECORDS: Duration = Duration::from_secs(10);
+
+/// A node that is ready to serve.
+#[derive(Debug)]
+pub(crate) struct Node {
+    app: App,
+    db: Database,
+    signer: Arc<Signer>,
+    chores: Chores,
+    sequencer: Receiver<()>,
+    limits: Limits,
+    /// Held while the node runs: two nodes with one name would close each other's calls.
+    _lock: File,
+}
+
+/// A node's start: the node, and what its operator should be told.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) node: Node,
+    /// The first administrator's key, on the first start.
+    pub(crate) first_key: Option<IssuedKey>,
+    /// How many calls a crash had left open.
+    pub(crate) recovered: usize,
+}
+
+impl Node {
+    /// Opens the database, closes what a crash left open, and starts the work beside the requests.
+    pub(crate) fn start(settings: &Settings, environment: &Environment) -> Result<Started, Failure> {
+        let lock = home::lock(&settings.home)?;
+        let db = opening::open(settings, environment)?;
+        let signer = Arc::new(opening::signer(settings, &db)?);
+        init::publish_key(settings, &db)?;
+        let first_key = edition::first_key(settings, &db)?;
+        let upstreams = upstreams(settings, environment)?;
+        let purse = Purse::new(node_id(settings, &db)?);
+        let recovered = gateway::recover(&db, &purse)?;
+        let directory = Arc::new(Directory::load(&db)?);
+        let edition = Edition::of(settings);
+        let (gateway, sequencer) = Gateway::new(db.clone(), upstreams, purse)?;
+        let app = App::new(Parts {
+            db: db.clone(),
+            directory,
+            gateway: Arc::clone(&gateway),
+            signer: Arc::clone(&signer),
+            followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
+            about: About { version: env!("CARGO_PKG_VERSION"), edition: edition.name(), parts: edition.parts() },
+        });
+        let sequencer = sequence(sequencer)?;
+        let chores = chores(&db, &app, gateway, &signer)?;
+        let node = Self { app, db, signer, chores, sequencer, limits: limits(settings), _lock: lock };
+        Ok(Started { node, first_key, recovered })
+    }
+
+    /// Serves until `stop` resolves: says so at `/readyz` for `notice`, accepts nothing more, and lets requests end.
+    pub(crate) async fn serve(&self, server: Server, notice: Duration, stop: impl Future<Output = ()>) -> Summary {
+        let stopping = async {
+            stop.await;
+            tracing::info!("stopping: no more requests are wanted");
+            self.app.drain();
+            tokio::time::sleep(notice).await;
+        };
+        let ids = RequestIds::new(Arc::new(SystemClock), Arc::new(OsEntropy));
+        server.serve(api::router(self.app.clone()), ids, stopping).await
+    }
+
+    /// The limits that the profile sets.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.clone()
+    }
+
+    /// Writes what is left and signs the last heads. To be called when no request is open any more.
+    pub(crate) fn finish(self) -> Result<(), StoreError> {
+        let Self { app, db, signer, chores, sequencer, .. } = self;
+        chores.stop();
+        app.flush_refusals()?;
+        drop(app);
+        if sequencer.recv_timeout(LAST_RECORDS).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
+            tracing::error!("records of calls were left unwritten; their calls are closed at the next start");
+        }
+        audit::integrate(&db, &signer, &db.moment()).map(|_| ())
+    }
+}
+
+/// Runs the sequencer on its thread. The channel closes when it has written everything.
+fn sequence(sequencer: Sequencer) -> std::io::Result<Receiver<()>> {
+    let (ended, wait) = channel();
+    Builder::new().name("sequencer".to_owned()).spawn(move || {
+        sequencer.run();
+        drop(ended);
+    })?;
+    Ok(wait)
+}
+
+fn chores(db: &Database, app: &App, gateway: Arc<Gateway>, signer: &Arc<Signer>) -> std::io::Result<Chores> {
+    let mut chores = Chores::default();
+    let watched = app.clone();
+    chores.repeat("watching for changes", WATCH, move || {
+        watched.refresh()?;
+        gateway.renew()
+    })?;
+    let (signed, signer) = (db.clone(), Arc::clone(signer));
+    chores.repeat("signing checkpoints", SIGN, move || {
+        for (tenant, refused) in audit::integrate(&signed, &signer, &signed.moment())?.refused {
+            tracing::error!(tenant.id = %tenant, error = %refused, "a checkpoint of {tenant} is not signed: {refused}");
+        }
+        Ok(())
+    })?;
+    let refusing = app.clone();
+    chores.repeat("summing up refusals", SUMMARIZE, move || refusing.flush_refusals())?;
+    Ok(chores)
+}
+
+/// The name of this node: made once, kept in its data directory.
+fn node_id(settings: &Settings, db: &Database) -> Result<NodeId, Failure> {
+    let path = settings.home.node();
+    if path.exists() {
+        return Ok(home::read_private(&path)?.expose().trim().parse()?);
+    }
+    let id = NodeId::generate(&db.moment());
+    home::write_private(&path, &format!("{id}\n"))?;
+    Ok(id)
+}
+
+/// The configured model servers.
+fn upstreams(settings: &Settings, environment: &Environment) -> Result<Upstreams, Failure> {
+    let sections = &settings.profile.upstreams;
+    let configs = sections.iter().map(|section| upstream(section, environment)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Upstreams::new(&configs, Duration::from_secs(settings.profile.limits.upstream_seconds))?)
+}
+
+/// Why an upstream's key is missing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamKeyError {
+    #[error("the upstream `{upstream}` takes its key from the environment variable `{variable}`, which is not set")]
+    Unset { upstream: String, variable: String },
+    #[error(transparent)]
+    NotText(#[from] NotText),
+    #[error(transparent)]
+    File(#[from] HomeError),
+}
+
+/// One upstream, with its key.
+pub(crate) fn upstream(
+    section: &UpstreamSection,
+    environment: &Environment,
+) -> Result<UpstreamConfig, UpstreamKeyError> {
+    let UpstreamSection { name, url, key_env, key_file, models, allow_private } = section.clone();
+    let key = match (key_env, key_file) {
+        (Some(variable), _) => {
+            let value = environment.get(&variable)?;
+            let unset = || UpstreamKeyError::Unset { upstream: name.clone(), variable: variable.clone() };
+            Some(kernel::Secret::new(value.ok_or_else(unset)?))
+        }
+        (None, Some(file)) => Some(kernel::Secret::new(home::read_private(&file)?.expose().trim().to_owned())),
+        (None, None) => None,
+    };
+    Ok(UpstreamConfig { name, url, key, models, allow_private })
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let set = &settings.profile.limits;
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        connections: count(set.connections),
+        connections_per_ip: count(set.connections_per_ip),
+        body_bytes: set.body_bytes,
+        gateway_body_bytes: set.gateway_body_bytes,
+        request: Duration::from_secs(set.request_seconds),
+        stream_total: Duration::from_secs(set.stream_seconds),
+        stream_idle: Duration::from_secs(set.stream_idle_seconds),
+        drain: Duration::from_secs(set.drain_seconds),
+        ..Limits::default()
+    }
+}
