@@ -17,6 +17,7 @@
 
 pub mod hostile;
 mod tester;
+pub mod upstream;
 
 use std::path::PathBuf;
 
