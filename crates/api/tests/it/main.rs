@@ -1,3 +1,6 @@
-//! The whole interface, through the real router.
+//! The whole interface, through the real router, on both engines.
 
+mod coverage;
 mod document;
+mod operations;
+mod world;

@@ -1,0 +1,329 @@
+//! A running application with people in it, and clients for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::limits::{Front, Limits, RequestIds};
+use api::{About, App, Parts};
+use approvals::{Followers, RequestType};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use gateway::{Gateway, UpstreamConfig, Upstreams};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use identity::Directory;
+use kernel::Secret;
+use serde_json::{Value, json};
+use testkit::Tester;
+use testkit::upstream::Upstream;
+use tokio::task::block_in_place;
+use usage::Purse;
+
+/// The application, its model server, and everybody's keys.
+///
+/// acme-corp has bob and carol (admin), alice (agent_designer), olivia (operator), vera (viewer), adam (auditor) and
+/// nina, who has no role; globex has gina (admin); petra manages the platform.
+#[derive(Debug)]
+pub(crate) struct World<'t> {
+    pub(crate) tester: &'t Tester,
+    pub(crate) app: App,
+    pub(crate) upstream: Upstream,
+    front: Front,
+    keys: HashMap<String, Secret<String>>,
+    users: HashMap<String, String>,
+}
+
+pub(crate) const PEOPLE: [(&str, &[&str]); 6] = [
+    ("carol", &["admin"]),
+    ("alice", &["agent_designer"]),
+    ("olivia", &["operator"]),
+    ("vera", &["viewer"]),
+    ("adam", &["auditor"]),
+    ("nina", &[]),
+];
+
+/// Runs `test` in a world of its own on each engine.
+pub(crate) fn on_both_engines(test: impl AsyncFn(&World<'_>)) {
+    testkit::on_both_engines(|tester| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let world = runtime.block_on(World::start(tester));
+        runtime.block_on(test(&world));
+    });
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// A text of the document, by JSON pointer.
+    pub(crate) fn get(&self, pointer: &str) -> String {
+        let json = self.json();
+        json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {json}")).to_owned()
+    }
+
+    /// The same answer, which must have this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        self
+    }
+}
+
+/// A request to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+}
+
+impl Ask {
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(crate) fn post(path: impl Into<String>, body: &Value) -> Self {
+        Self::new(Method::POST, path).json(body)
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.bytes("application/json", body.to_string().into_bytes())
+    }
+
+    pub(crate) fn bytes(self, kind: &str, body: impl Into<Bytes>) -> Self {
+        let this = if kind.is_empty() { self } else { self.with("content-type", kind) };
+        Self { body: body.into(), ..this }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl<'t> World<'t> {
+    async fn start(tester: &'t Tester) -> Self {
+        let upstream = Upstream::start().await;
+        let mut world = block_in_place(|| Self::new(tester, upstream));
+        world.populate().await;
+        world
+    }
+
+    fn new(tester: &'t Tester, upstream: Upstream) -> Self {
+        let db = tester.db.clone();
+        let config = UpstreamConfig {
+            name: "fake".to_owned(),
+            url: upstream.url(),
+            key: Some(Secret::new("sk-upstream".to_owned())),
+            models: vec!["gpt-*".to_owned()],
+            allow_private: true,
+        };
+        let upstreams = Upstreams::new(&[config], Duration::from_secs(5)).unwrap();
+        let purse = Purse::new(tester.moment().id());
+        let (gateway, sequencer) = Gateway::new(db.clone(), upstreams, purse).unwrap();
+        std::thread::spawn(move || sequencer.run());
+        let signing = audit::Signer::generate(&*tester.clock);
+        let parts = Parts {
+            db: db.clone(),
+            directory: Arc::new(Directory::load(&db).unwrap()),
+            gateway,
+            signer: Arc::new(audit::Signer::parse(db.instance(), &signing).unwrap()),
+            followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
+            about: About { version: "0.1.0", edition: "enterprise", parts: vec!["rbac".to_owned()] },
+        };
+        let app = App::new(parts);
+        let ids = RequestIds::new(tester.clock.clone(), tester.clock.clone());
+        let front = Front::new(api::router(app.clone()), Limits::default(), ids);
+        let (keys, users) = (HashMap::new(), HashMap::new());
+        Self { tester, app, upstream, front, keys, users }
+    }
+
+    async fn populate(&mut self) {
+        let platform = block_in_place(|| {
+            let made = identity::bootstrap(&self.tester.db, &self.tester.moment()).unwrap().unwrap();
+            self.app.refresh().unwrap();
+            made
+        });
+        self.keys.insert("petra".to_owned(), platform.secret);
+        for (tenant, admin) in [("acme-corp", "bob"), ("globex", "gina")] {
+            let body = json!({ "id": tenant, "name": tenant, "admin": admin });
+            let made = self.send("petra", Ask::post("/api/v1/admin/tenants", &body)).await.expect(201);
+            self.users.insert(admin.to_owned(), made.get("/admin/id"));
+            self.keys.insert(admin.to_owned(), Secret::new(made.get("/key/secret")));
+        }
+        for (name, roles) in PEOPLE {
+            let body = json!({ "username": name, "roles": roles });
+            let user = self.send("bob", Ask::post("/api/v1/admin/users", &body)).await.expect(201).get("/id");
+            let key = self.new_key("bob", &json!({ "user_id": user, "name": "first" })).await;
+            self.users.insert(name.to_owned(), user);
+            self.keys.insert(name.to_owned(), key);
+        }
+    }
+
+    /// A key that `by` makes as `body` says.
+    pub(crate) async fn new_key(&self, by: &str, body: &Value) -> Secret<String> {
+        Secret::new(self.send(by, Ask::post("/api/v1/admin/keys", body)).await.expect(201).get("/secret"))
+    }
+
+    /// The id of somebody.
+    pub(crate) fn id(&self, name: &str) -> &str {
+        &self.users[name]
+    }
+
+    /// The answer to somebody's request.
+    pub(crate) async fn send(&self, name: &str, ask: Ask) -> Answer {
+        self.ask(Some(&self.keys[name]), ask).await
+    }
+
+    pub(crate) async fn get(&self, name: &str, path: &str) -> Answer {
+        self.send(name, Ask::get(path)).await
+    }
+
+    pub(crate) async fn post(&self, name: &str, path: &str, body: Value) -> Answer {
+        self.send(name, Ask::post(path, &body)).await
+    }
+
+    /// The answer to a request with this key, or without one.
+    pub(crate) async fn ask(&self, key: Option<&Secret<String>>, ask: Ask) -> Answer {
+        let (head, body) = self.open(key, ask).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// The beginning of the answer to somebody's request; its body is still to be read.
+    pub(crate) async fn begin(&self, name: &str, ask: Ask) -> Response {
+        self.open(Some(&self.keys[name]), ask).await
+    }
+
+    async fn open(&self, key: Option<&Secret<String>>, ask: Ask) -> Response {
+        let Ask { method, path, headers, body } = ask;
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {}", key.expose()));
+        }
+        self.front.answer(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// How many entries all logs have.
+    pub(crate) fn entry_count(&self) -> u64 {
+        block_in_place(|| audit::entry_count(&self.tester.db).unwrap())
+    }
+
+    /// The newest entries of acme-corp, as `seq action resource outcome`. Reading them adds one.
+    pub(crate) async fn newest_entries(&self, count: usize) -> Vec<String> {
+        let answer = self.get("adam", &format!("/api/v1/audit/entries?limit={count}")).await.expect(200);
+        let line = |entry: &Value| {
+            let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+            format!("{} {} {}", text("action"), text("resource_type"), text("outcome"))
+        };
+        answer.json()["items"].as_array().unwrap().iter().map(line).collect()
+    }
+
+    /// An agent of alice's without a version.
+    pub(crate) async fn agent(&self) -> String {
+        let body = json!({ "name": "Customer Support Agent", "category": "support", "tags": ["production"] });
+        self.post("alice", "/api/v1/agents", body).await.expect(201).get("/id")
+    }
+
+    /// A draft of the agent; its path.
+    pub(crate) async fn draft(&self, agent: &str, number: &str) -> String {
+        let definition = json!({
+            "model": "gpt-4o-mini",
+            "system_prompt": "You help customers.",
+            "tools": ["semantic_search"],
+            "parameters": { "temperature": 0.5, "max_tokens": 200 },
+        });
+        self.draft_of(agent, number, &definition).await
+    }
+
+    pub(crate) async fn draft_of(&self, agent: &str, number: &str, definition: &Value) -> String {
+        let body = json!({ "number": number, "definition": definition, "changelog": "Something new" });
+        let made = self.post("alice", &format!("/api/v1/agents/{agent}/versions"), body).await.expect(201);
+        made.header("location").unwrap().to_owned()
+    }
+
+    /// Submits a draft; the request for approval.
+    pub(crate) async fn submit(&self, version: &str) -> String {
+        self.post("alice", &format!("{version}/submit"), json!({})).await.expect(200).get("/approval_id")
+    }
+
+    /// Submits a draft and lets bob approve it, and carol too where two are needed.
+    pub(crate) async fn approve(&self, version: &str) -> String {
+        let approval = self.submit(version).await;
+        let path = format!("/api/v1/approvals/{approval}/approve");
+        let decided = self.post("bob", &path, json!({})).await.expect(200);
+        if decided.get("/status") == "pending" {
+            self.post("carol", &path, json!({})).await.expect(200);
+        }
+        approval
+    }
+
+    /// Brings a draft all the way.
+    pub(crate) async fn publish(&self, version: &str) {
+        self.approve(version).await;
+        self.post("alice", &format!("{version}/publish"), json!({})).await.expect(200);
+    }
+
+    /// An agent that can be called.
+    pub(crate) async fn callable(&self) -> String {
+        let agent = self.agent().await;
+        self.publish(&self.draft(&agent, "1.0.0").await).await;
+        agent
+    }
+}
+
+/// Gives ids the names of their kinds, numbered as they appear, and shortens digests and keys.
+pub(crate) fn named(text: &str) -> String {
+    let mut names: HashMap<String, String> = HashMap::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let mut named = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
+        let word = rest[start..]
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .map_or(&rest[start..], |end| &rest[start..start + end]);
+        named.push_str(&rest[..start]);
+        rest = &rest[start + word.len()..];
+        let kind = word.split_once('_').filter(|(kind, digits)| kind.len() == 3 && digits.len() == 32);
+        match kind {
+            Some((kind, _)) => {
+                let count = counts.entry(kind.to_owned()).or_default();
+                let name = names.entry(word.to_owned()).or_insert_with(|| {
+                    *count += 1;
+                    format!("{kind}_{count}")
+                });
+                named.push_str(name);
+            }
+            None if word.len() == 64 => named.push_str("«digest»"),
+            None => named.push_str(word),
+        }
+    }
+    named + rest
+}
