@@ -10,8 +10,9 @@ use parking_lot::RwLock;
 
 use crate::engine::{Conn, Location, Role};
 use crate::entry::{Attributed, Entry};
-use crate::group::{Wait, Writer};
-use crate::ledger::{self, Appended, Head, Scribe};
+use crate::group::Writer;
+use crate::ledger::{self, Appended, Scribe};
+use crate::logs::{Heads, Logs};
 use crate::pool::Pool;
 use crate::tx::{Answered, ReadTx, WriteTx, answered};
 use crate::vault::Vault;
@@ -83,8 +84,7 @@ impl Database {
         migrate::check(&mut conn)?;
         let writer = Writer::new(location.clone(), conn);
         let vault = Vault::new(root_key, Arc::clone(&entropy));
-        let instance =
-            writer.run(|_, _| Ok(Some(())), |conn, ()| setup::bootstrap(conn, &vault, instance, clock.now()))?;
+        let instance = writer.run(Heads::None, |conn, _| setup::bootstrap(conn, &vault, instance, clock.now()))?;
         vault.keep(&TenantId::system());
         let readers = Pool::new(location.clone(), Role::Reader);
         let system = Pool::new(location, Role::System);
@@ -139,14 +139,12 @@ impl Database {
     pub fn write_shares(&self, shares: Vec<(TenantId, Job<'_>)>) -> Vec<Result<Vec<Appended>, StoreError>> {
         let inner = &*self.0;
         inner.writer.run_all(shares.into_iter().map(|(tenant, job)| {
-            let log = tenant.clone();
-            let lock = move |conn: &mut Conn, wait| ledger::lock(conn, &log, wait);
-            let share = move |conn: &mut Conn, head| {
+            let share = move |conn: &mut Conn, logs: &mut Logs, tenant: &TenantId| {
                 let now = inner.clock.now();
-                let entries = job(&mut inner.tx(conn, &tenant, now)?)?;
-                inner.append(conn, &tenant, (head, now), &entries)
+                let entries = job(&mut inner.tx(conn, tenant, now))?;
+                inner.append(conn, logs, (tenant, now), &entries)
             };
-            (lock, share)
+            (tenant, share)
         }))
     }
 
@@ -202,7 +200,7 @@ impl Database {
         read: impl FnOnce(&mut ReadTx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.0.readers.with(|conn| {
-            conn.enter(tenant.as_str())?;
+            conn.enter(tenant.as_str());
             read(&mut ReadTx { conn, tenant: tenant.clone(), vault: &self.0.vault })
         })
     }
@@ -214,18 +212,15 @@ impl Database {
         change: impl FnOnce(&mut WriteTx<'_>) -> Result<(Entry, T), E>,
     ) -> Result<T, E> {
         let (inner, caller, log) = (&*self.0, grant.caller(), grant.tenant());
-        let (places, value) = inner.writer.run(
-            |conn, wait| lock_both(conn, log, tenant, wait),
-            |conn, head| {
-                let now = inner.clock.now();
-                inner.tx(conn, log, now)?.refuse_repeated(caller)?;
-                let mut tx = inner.tx(conn, tenant, now)?;
-                let (entry, value) = change(&mut tx)?;
-                tx.bump()?;
-                inner.tx(conn, log, now)?.keep_answer(caller, &value)?;
-                Ok::<_, E>((inner.append(conn, log, (head, now), &[Attributed::new(grant, entry)])?, value))
-            },
-        )?;
+        let heads = if tenant == log { Heads::Own(log) } else { Heads::Platform { log, tenant } };
+        let (places, value) = inner.writer.run(heads, |conn, logs| {
+            let now = inner.clock.now();
+            inner.tx(conn, log, now).refuse_repeated(caller)?;
+            let (entry, value) = change(&mut inner.tx(conn, tenant, now))?;
+            logs.change(tenant);
+            inner.tx(conn, log, now).keep_answer(caller, &value)?;
+            Ok::<_, E>((inner.append(conn, logs, (log, now), &[Attributed::new(grant, entry)])?, value))
+        })?;
         inner.vault.keep(tenant);
         if let Some(place) = places.first() {
             caller.request().record(place.seq);
@@ -237,37 +232,26 @@ impl Database {
     }
 }
 
-/// Locks the head of the log that the entry goes into, and that of the tenant which is changed from outside, in this
-/// order on every node; the latter may not exist yet.
-fn lock_both(conn: &mut Conn, log: &TenantId, tenant: &TenantId, wait: Wait) -> Result<Option<Head>, StoreError> {
-    let head = ledger::lock(conn, log, wait)?;
-    if head.is_none() || tenant == log {
-        return Ok(head);
-    }
-    let locked = ledger::lock(conn, tenant, wait)?;
-    Ok(head.filter(|_| locked.is_some() || wait == Wait::Until))
-}
-
 impl Inner {
     /// The transaction, bound to `tenant`.
-    fn tx<'c>(&'c self, conn: &'c mut Conn, tenant: &TenantId, now: Timestamp) -> Result<WriteTx<'c>, StoreError> {
-        conn.enter(tenant.as_str())?;
-        Ok(WriteTx { read: ReadTx { conn, tenant: tenant.clone(), vault: &self.vault }, now })
+    fn tx<'c>(&'c self, conn: &'c mut Conn, tenant: &TenantId, now: Timestamp) -> WriteTx<'c> {
+        conn.enter(tenant.as_str());
+        WriteTx { read: ReadTx { conn, tenant: tenant.clone(), vault: &self.vault }, now }
     }
 
     fn append(
         &self,
         conn: &mut Conn,
-        log: &TenantId,
-        (head, now): (Head, Timestamp),
+        logs: &mut Logs,
+        (log, now): (&TenantId, Timestamp),
         entries: &[Attributed],
     ) -> Result<Vec<Appended>, StoreError> {
         if entries.iter().any(|attributed| attributed.caller.tenant() != log) {
             return Err(StoreError::OtherTenant);
         }
-        conn.enter(log.as_str())?;
+        conn.enter(log.as_str());
         let scribe = Scribe { instance: &self.instance, now, entropy: &*self.entropy, vault: &self.vault };
-        ledger::append(conn, log, head, entries, &scribe)
+        ledger::append(conn, logs, log, entries, &scribe)
     }
 }
 

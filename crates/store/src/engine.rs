@@ -31,8 +31,11 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct Conn {
     engine: Engine,
-    /// The tenant that the transaction is bound to, when that is known.
+    /// The tenant that the next statement is for.
+    wanted: Option<String>,
+    /// The tenant that the engine is bound to, when that is known.
     entered: Option<String>,
+    savepoint: Savepoint,
     /// Why no more statements are accepted.
     failed: Option<String>,
 }
@@ -41,6 +44,14 @@ pub(crate) struct Conn {
 enum Engine {
     Sqlite(SqliteConn),
     Postgres(Box<PostgresConn>),
+}
+
+/// A job's savepoint. It is set with the job's first statement, and many a job has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Savepoint {
+    No,
+    Wanted,
+    Set,
 }
 
 /// A statement after one that failed.
@@ -76,7 +87,7 @@ impl Location {
 
 impl Conn {
     const fn new(engine: Engine) -> Self {
-        Self { engine, entered: None, failed: None }
+        Self { engine, wanted: None, entered: None, savepoint: Savepoint::No, failed: None }
     }
 
     pub(crate) const fn is_postgres(&self) -> bool {
@@ -85,7 +96,7 @@ impl Conn {
 
     /// Begins a transaction. If it cannot be begun, the connection is good for nothing: make a new one.
     pub(crate) fn begin(&mut self, role: Role) -> Result<(), StoreError> {
-        (self.entered, self.failed) = (None, None);
+        self.forget();
         match (&mut self.engine, role) {
             (Engine::Sqlite(conn), Role::Owner | Role::Writer) => conn.control("BEGIN IMMEDIATE"),
             (Engine::Sqlite(conn), Role::Reader | Role::System) => conn.control("BEGIN"),
@@ -106,7 +117,7 @@ impl Conn {
 
     /// Ends the transaction without keeping anything. A failure leaves nothing to keep either.
     pub(crate) fn rollback(&mut self) {
-        (self.entered, self.failed) = (None, None);
+        self.forget();
         let end = match &mut self.engine {
             Engine::Sqlite(conn) => conn.control("ROLLBACK"),
             Engine::Postgres(conn) => conn.abandon("ROLLBACK"),
@@ -118,21 +129,17 @@ impl Conn {
 
     pub(crate) fn savepoint(&mut self) -> Result<(), StoreError> {
         self.usable()?;
-        match &mut self.engine {
-            Engine::Sqlite(conn) => conn.control("SAVEPOINT job"),
-            Engine::Postgres(conn) => {
-                conn.later("SAVEPOINT job");
-                Ok(())
-            }
-        }
+        self.savepoint = Savepoint::Wanted;
+        Ok(())
     }
 
     /// Keeps what was done since the savepoint, unless a statement failed since.
     pub(crate) fn release(&mut self) -> Result<(), StoreError> {
         self.usable()?;
-        match &mut self.engine {
-            Engine::Sqlite(conn) => conn.control("RELEASE job"),
-            Engine::Postgres(conn) => {
+        match (std::mem::replace(&mut self.savepoint, Savepoint::No), &mut self.engine) {
+            (Savepoint::No | Savepoint::Wanted, _) => Ok(()),
+            (Savepoint::Set, Engine::Sqlite(conn)) => conn.control("RELEASE job"),
+            (Savepoint::Set, Engine::Postgres(conn)) => {
                 conn.later("RELEASE SAVEPOINT job");
                 Ok(())
             }
@@ -141,6 +148,9 @@ impl Conn {
 
     /// Undoes what was done since the savepoint. If that fails, the transaction is gone; the error says why.
     pub(crate) fn undo(&mut self) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.savepoint, Savepoint::No) != Savepoint::Set {
+            return self.usable();
+        }
         self.entered = None;
         let failed = self.failed.take();
         let undone = match &mut self.engine {
@@ -151,21 +161,10 @@ impl Conn {
     }
 
     /// Binds the transaction to a tenant: from here on no other tenant's row is seen or touched.
-    pub(crate) fn enter(&mut self, tenant: &str) -> Result<(), StoreError> {
-        self.usable()?;
-        if self.entered.as_deref() == Some(tenant) {
-            return Ok(());
+    pub(crate) fn enter(&mut self, tenant: &str) {
+        if self.wanted.as_deref() != Some(tenant) {
+            self.wanted = Some(tenant.to_owned());
         }
-        let done = match &mut self.engine {
-            Engine::Sqlite(conn) => conn.execute(guards::SQLITE_ENTER, &[tenant.into()]).map(|_| ()),
-            Engine::Postgres(conn) => {
-                let quoted = tenant.replace('\'', "''");
-                conn.later(&format!("SELECT set_config('taskforce.tenant', '{quoted}', true)"));
-                Ok(())
-            }
-        };
-        self.entered = Some(tenant.to_owned());
-        self.note(done)
     }
 
     /// Opens the transaction to the rows of every tenant, for reading only.
@@ -176,7 +175,7 @@ impl Conn {
     }
 
     pub(crate) fn execute(&mut self, sql: TenantSql, values: &[Value]) -> Result<u64, StoreError> {
-        self.usable()?;
+        self.ready()?;
         let done = match &mut self.engine {
             Engine::Sqlite(conn) => conn.execute(sql.sqlite, values),
             Engine::Postgres(conn) => conn.execute(sql.postgres, values),
@@ -190,7 +189,7 @@ impl Conn {
         tenant: &Value,
         rows: &[Vec<Value>],
     ) -> Result<(), StoreError> {
-        self.usable()?;
+        self.ready()?;
         let done = match &mut self.engine {
             Engine::Sqlite(conn) => conn.execute_many(sql.sqlite, tenant, rows),
             Engine::Postgres(conn) => conn.execute_many(sql.postgres, tenant, rows),
@@ -208,7 +207,7 @@ impl Conn {
         postgres: &'static str,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
-        self.usable()?;
+        self.ready()?;
         let found = match &mut self.engine {
             Engine::Sqlite(conn) => conn.query(sqlite, values),
             Engine::Postgres(conn) => conn.query(postgres, values),
@@ -218,7 +217,7 @@ impl Conn {
 
     /// Runs several statements that take no values: migrations and guards.
     pub(crate) fn batch(&mut self, text: &str) -> Result<(), StoreError> {
-        self.usable()?;
+        self.ready()?;
         let done = match &mut self.engine {
             Engine::Sqlite(conn) => conn.batch(text),
             Engine::Postgres(conn) => conn.batch(text),
@@ -226,11 +225,45 @@ impl Conn {
         self.note(done)
     }
 
-    fn usable(&self) -> Result<(), StoreError> {
+    /// Why no more statements are accepted, if so.
+    pub(crate) fn usable(&self) -> Result<(), StoreError> {
         match &self.failed {
             Some(cause) => Err(StoreError::unavailable(Broken(cause.clone()))),
             None => Ok(()),
         }
+    }
+
+    /// Sets the savepoint that is wanted and enters the tenant that is wanted, before a statement.
+    fn ready(&mut self) -> Result<(), StoreError> {
+        self.usable()?;
+        if self.savepoint == Savepoint::Wanted {
+            self.savepoint = Savepoint::Set;
+            let set = match &mut self.engine {
+                Engine::Sqlite(conn) => conn.control("SAVEPOINT job"),
+                Engine::Postgres(conn) => {
+                    conn.later("SAVEPOINT job");
+                    Ok(())
+                }
+            };
+            self.note(set)?;
+        }
+        if self.wanted == self.entered {
+            return Ok(());
+        }
+        self.entered.clone_from(&self.wanted);
+        let entered = match (&mut self.engine, self.wanted.as_deref().unwrap_or_default()) {
+            (Engine::Sqlite(conn), tenant) => conn.execute(guards::SQLITE_ENTER, &[tenant.into()]).map(|_| ()),
+            (Engine::Postgres(conn), tenant) => {
+                let quoted = tenant.replace('\'', "''");
+                conn.later(&format!("SELECT set_config('taskforce.tenant', '{quoted}', true)"));
+                Ok(())
+            }
+        };
+        self.note(entered)
+    }
+
+    fn forget(&mut self) {
+        (self.wanted, self.entered, self.savepoint, self.failed) = (None, None, Savepoint::No, None);
     }
 
     fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {

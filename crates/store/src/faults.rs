@@ -48,7 +48,16 @@ impl Database {
     pub fn raw(&self, tenant: &TenantId, statements: &str) -> Result<(), StoreError> {
         let mut conn = self.writer().location().connect_raw()?;
         conn.begin(Role::Writer)?;
-        conn.enter(tenant.as_str())?;
+        conn.enter(tenant.as_str());
+        conn.batch(statements)?;
+        conn.commit()
+    }
+
+    /// Runs raw SQL on the database's file as somebody with the operating system's rights can: past the locks of the
+    /// engine too. On PostgreSQL it runs as the application, which has no such rights.
+    pub fn tamper(&self, statements: &str) -> Result<(), StoreError> {
+        let mut conn = self.writer().location().connect(Role::Owner)?;
+        conn.begin(Role::Owner)?;
         conn.batch(statements)?;
         conn.commit()
     }

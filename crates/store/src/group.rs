@@ -11,22 +11,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kernel::TenantId;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::StoreError;
 use crate::engine::{Conn, Location, Role};
+use crate::logs::{Heads, Logs, Wait};
 
 /// How many jobs may share a transaction before it is committed in any case.
 const MAX_JOBS: usize = 256;
-
-/// Whether a lock may be waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Until it is free.
-    Until,
-    /// Not at all.
-    Never,
-}
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -38,6 +31,7 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 struct State {
     conn: Conn,
+    logs: Logs,
     group: Option<Arc<Group>>,
     jobs: usize,
     #[cfg(feature = "faults")]
@@ -67,6 +61,7 @@ impl Writer {
     pub(crate) fn new(location: Location, conn: Conn) -> Self {
         let state = State {
             conn,
+            logs: Logs::default(),
             group: None,
             jobs: 0,
             #[cfg(feature = "faults")]
@@ -75,31 +70,31 @@ impl Writer {
         Self { location, waiting: AtomicUsize::new(0), state: Mutex::new(state) }
     }
 
-    /// Runs `job` in a savepoint, holding what `lock` found, and returns when what it did is durable. If the job fails,
-    /// what it did is undone. `lock` returns `None` for what it may not wait for.
-    pub(crate) fn run<L, T, E: From<StoreError>>(
+    /// Locks `heads`, runs `job` in a savepoint, and returns when what it did is durable. If the job fails, what it did
+    /// is undone.
+    pub(crate) fn run<T, E: From<StoreError>>(
         &self,
-        lock: impl Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
-        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
+        heads: Heads<'_>,
+        job: impl FnOnce(&mut Conn, &mut Logs) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut state = self.lock();
-        let ran = state.run_caught(&self.location, lock, job);
+        let ran = state.run_caught(&self.location, heads, job);
         self.leave(state);
         ran.unwrap_or_else(|panic| resume_unwind(panic)).ended()
     }
 
-    /// Runs each job in a savepoint of its own, all in one group unless a lock must be waited for; a job that fails is
-    /// undone alone.
-    pub(crate) fn run_all<L, T, K, J>(&self, jobs: impl Iterator<Item = (K, J)>) -> Vec<Result<T, StoreError>>
+    /// Runs each tenant's job in a savepoint of its own, all in one group unless a lock must be waited for; a job that
+    /// fails is undone alone.
+    pub(crate) fn run_all<T, J>(&self, jobs: impl Iterator<Item = (TenantId, J)>) -> Vec<Result<T, StoreError>>
     where
-        K: Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
-        J: FnOnce(&mut Conn, L) -> Result<T, StoreError>,
+        J: FnOnce(&mut Conn, &mut Logs, &TenantId) -> Result<T, StoreError>,
     {
         let mut state = self.lock();
         let mut panicked = None;
         let mut ran = Vec::new();
-        for (lock, job) in jobs {
-            match state.run_caught(&self.location, lock, job) {
+        for (tenant, job) in jobs {
+            let job = |conn: &mut Conn, logs: &mut Logs| job(conn, logs, &tenant);
+            match state.run_caught(&self.location, Heads::Own(&tenant), job) {
                 Ok(one) => ran.push(one),
                 Err(panic) => {
                     panicked = Some(panic);
@@ -165,38 +160,55 @@ impl<T, E: From<StoreError>> Ran<T, E> {
 
 impl State {
     /// Like [`State::run`]; the job's panic is returned, so that its group can be ended.
-    fn run_caught<L, T, E: From<StoreError>>(
+    fn run_caught<T, E: From<StoreError>>(
         &mut self,
         location: &Location,
-        lock: impl Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
-        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
+        heads: Heads<'_>,
+        job: impl FnOnce(&mut Conn, &mut Logs) -> Result<T, E>,
     ) -> std::thread::Result<Ran<T, E>> {
         catch_unwind(AssertUnwindSafe(|| {
-            let result = self.run(location, lock, job);
+            let result = self.run(location, heads, job);
             // A job that could not even be undone has ended its group, and knows best why.
             Ran { result, group: self.group.clone() }
         }))
     }
 
-    fn run<L, T, E: From<StoreError>>(
+    fn run<T, E: From<StoreError>>(
         &mut self,
         location: &Location,
-        lock: impl Fn(&mut Conn, Wait) -> Result<Option<L>, StoreError>,
-        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
+        heads: Heads<'_>,
+        job: impl FnOnce(&mut Conn, &mut Logs) -> Result<T, E>,
     ) -> Result<T, E> {
         self.join(location)?;
-        if self.jobs > 0 {
-            let savepoint = Savepoint::set(self)?;
-            if let Some(held) = lock(&mut savepoint.state.conn, Wait::Never)? {
-                return savepoint.fill(held, job);
+        let alone = self.jobs == 0;
+        if alone || !self.lock(heads, Wait::Never)? {
+            if !alone {
+                self.commit();
+                self.join(location)?;
             }
-            drop(savepoint);
-            self.commit();
-            self.join(location)?;
+            if !self.lock(heads, Wait::Until)? {
+                return Err(StoreError::Decode("a known tenant").into());
+            }
         }
-        let savepoint = Savepoint::set(self)?;
-        let held = lock(&mut savepoint.state.conn, Wait::Until)?.ok_or(StoreError::Decode("a known tenant"))?;
-        savepoint.fill(held, job)
+        self.logs.mark(heads);
+        let mut savepoint = Savepoint::set(self)?;
+        let state = &mut *savepoint.state;
+        let value = job(&mut state.conn, &mut state.logs)?;
+        state.conn.release()?;
+        savepoint.done = true;
+        Ok(value)
+    }
+
+    /// Locks before the savepoint, so that the lock outlives a job that is undone. If the statement itself fails, there
+    /// is no savepoint to go back to, and the group has failed.
+    fn lock(&mut self, heads: Heads<'_>, wait: Wait) -> Result<bool, StoreError> {
+        self.jobs += 1;
+        let locked = self.logs.lock(&mut self.conn, heads, wait);
+        if let Err(error) = self.conn.usable() {
+            self.conn.rollback();
+            self.end(Err(error));
+        }
+        locked
     }
 
     /// Joins the open group, or opens one: on a new connection if the old one has failed.
@@ -221,7 +233,7 @@ impl State {
         if self.group.is_none() {
             return;
         }
-        let end = self.conn.commit();
+        let end = self.logs.write(&mut self.conn).and_then(|()| self.conn.commit());
         if end.is_err() {
             self.conn.rollback();
         }
@@ -233,6 +245,7 @@ impl State {
     }
 
     fn end(&mut self, end: Result<(), StoreError>) {
+        self.logs = Logs::default();
         if let Some(group) = self.group.take() {
             *group.end.lock() = Some(end.map_err(|error| Failure(Arc::new(error))));
             group.ended.notify_all();
@@ -248,21 +261,8 @@ struct Savepoint<'a> {
 
 impl<'a> Savepoint<'a> {
     fn set(state: &'a mut State) -> Result<Self, StoreError> {
-        state.jobs += 1;
-        let savepoint = Self { state, done: false };
-        savepoint.state.conn.savepoint()?;
-        Ok(savepoint)
-    }
-
-    fn fill<L, T, E: From<StoreError>>(
-        mut self,
-        held: L,
-        job: impl FnOnce(&mut Conn, L) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let value = job(&mut self.state.conn, held)?;
-        self.state.conn.release()?;
-        self.done = true;
-        Ok(value)
+        state.conn.savepoint()?;
+        Ok(Self { state, done: false })
     }
 }
 
@@ -271,6 +271,7 @@ impl Drop for Savepoint<'_> {
         if self.done {
             return;
         }
+        self.state.logs.undo();
         if let Err(error) = self.state.conn.undo() {
             self.state.conn.rollback();
             self.state.end(Err(error));

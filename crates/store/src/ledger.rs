@@ -1,29 +1,20 @@
 //! Appending to a tenant's log inside the transaction of the change itself.
 //!
 //! Sequence number, leaf, frontier and root are written together with the change; a proof of inclusion exists as
-//! soon as the commit does. **Invariant:** `ledger_heads` is locked from the transaction's first statement on, so that
-//! sequence numbers have no gaps and no two writers share one.
+//! soon as the commit does. **Invariant:** a log's head is locked before the first statement of a job that appends to it,
+//! so that sequence numbers have no gaps and no two writers share one.
 
 use kernel::{Entropy, TenantId, Timestamp, hex};
 use tlog::{Frontier, Hash};
 
 use crate::engine::Conn;
 use crate::entry::{Attributed, COMMITMENT_PREFIX, LEAF_VERSION, Leaf, LeafActor, LeafResource};
-use crate::group::Wait;
+use crate::logs::Logs;
 use crate::vault::Vault;
-use crate::{StoreError, TenantSql, Value, sql, values};
+use crate::{StoreError, Value, sql, values};
 
 /// The largest leaf: the length of an entry in a C2SP entry bundle has 16 bits.
 const MAX_LEAF: usize = 65_535;
-
-/// How many hashes one tile holds.
-const TILE: u64 = tlog::tile::WIDTH;
-
-/// Where a tenant's log ends.
-pub(crate) struct Head {
-    frontier: Frontier,
-    last_at: Option<Timestamp>,
-}
 
 /// An entry in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,30 +38,6 @@ pub fn origin(instance: &str, tenant: &TenantId) -> String {
     format!("{instance}/taskforce/t/{tenant}")
 }
 
-/// Locks and reads the tenant's head; `None` when there is no such tenant, or when another node holds the lock and it
-/// may not be waited for.
-pub(crate) fn lock(conn: &mut Conn, tenant: &TenantId, wait: Wait) -> Result<Option<Head>, StoreError> {
-    const UNTIL: TenantSql = sql! {
-        sqlite: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1",
-        postgres: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1 FOR UPDATE",
-    };
-    const NEVER: TenantSql = sql! {
-        sqlite: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1",
-        postgres: "SELECT frontier, last_at FROM ledger_heads WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED",
-    };
-    conn.enter(tenant.as_str())?;
-    let lock = match wait {
-        Wait::Until => UNTIL,
-        Wait::Never => NEVER,
-    };
-    let Some(mut row) = conn.query(lock, &values![tenant])?.pop() else {
-        return Ok(None);
-    };
-    let frontier: Vec<u8> = row.get()?;
-    let frontier = Frontier::from_bytes(&frontier).map_err(|_| StoreError::Decode("a ledger frontier"))?;
-    Ok(Some(Head { frontier, last_at: row.get()? }))
-}
-
 /// Begins a tenant's log.
 pub(crate) fn begin(conn: &mut Conn, tenant: &TenantId) -> Result<(), StoreError> {
     let empty = Frontier::empty();
@@ -81,43 +48,36 @@ pub(crate) fn begin(conn: &mut Conn, tenant: &TenantId) -> Result<(), StoreError
     Ok(())
 }
 
-/// Appends the entries and moves the head.
+/// Appends the entries to the tenant's log, which the job has locked. They are written when the group is.
 pub(crate) fn append(
     conn: &mut Conn,
+    logs: &mut Logs,
     tenant: &TenantId,
-    mut head: Head,
     entries: &[Attributed],
     scribe: &Scribe<'_>,
 ) -> Result<Vec<Appended>, StoreError> {
-    if entries.is_empty() {
-        return Ok(Vec::new());
-    }
-    let size = head.frontier.size();
+    let log = logs.get(tenant)?;
+    let name = origin(scribe.instance, tenant);
     let mut places = Vec::with_capacity(entries.len());
-    let (mut leaves, mut payloads) = (Vec::with_capacity(entries.len()), Vec::new());
-    let log = origin(scribe.instance, tenant);
     for attributed in entries {
-        let seq = head.frontier.size();
-        let at = head.last_at.map_or(scribe.now, |last| last.max(scribe.now));
+        let (seq, previous) = (log.frontier.size(), log.last_at);
+        let at = previous.map_or(scribe.now, |last| last.max(scribe.now));
         let commitment = match &attributed.entry.payload {
             Some(payload) => {
                 let (commitment, sealed) = seal_payload(conn, tenant, seq, payload, scribe)?;
-                payloads.push(values![seq, sealed]);
+                log.payloads.push(values![seq, sealed]);
                 Some(commitment)
             }
             None => None,
         };
-        let place = Place { log: &log, tenant, seq, at, previous: head.last_at };
+        let place = Place { log: &name, tenant, seq, at, previous };
         let leaf = leaf(&place, attributed, commitment.as_deref())?;
         let hash = tlog::leaf_hash(&leaf);
-        head.frontier.append(hash);
-        head.last_at = Some(at);
-        leaves.push(columns(seq, at, leaf, &hash, attributed));
+        log.frontier.append(hash);
+        log.last_at = Some(at);
+        log.leaves.push(columns(seq, at, leaf, &hash, attributed));
         places.push(Appended { seq, hash });
     }
-    write(conn, tenant, &leaves, &payloads)?;
-    fill_tiles(conn, tenant, size, head.frontier.size())?;
-    save(conn, tenant, &head)?;
     Ok(places)
 }
 
@@ -135,33 +95,6 @@ fn columns(seq: u64, at: Timestamp, leaf: Vec<u8>, hash: &Hash, attributed: &Att
         hash.as_bytes().as_slice(),
         leaf
     ]
-}
-
-fn write(conn: &mut Conn, tenant: &TenantId, leaves: &[Vec<Value>], payloads: &[Vec<Value>]) -> Result<(), StoreError> {
-    let tenant = Value::from(tenant);
-    conn.execute_many(
-        sql!(
-            "INSERT INTO ledger_entries (tenant_id, seq, at, action, actor_id, resource_type, resource_id, outcome,
-                                         request_id, hash, leaf)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-        ),
-        &tenant,
-        leaves,
-    )?;
-    conn.execute_many(
-        sql!("INSERT INTO ledger_payloads (tenant_id, seq, sealed) VALUES ($1, $2, $3)"),
-        &tenant,
-        payloads,
-    )
-}
-
-fn save(conn: &mut Conn, tenant: &TenantId, head: &Head) -> Result<(), StoreError> {
-    let Head { frontier, last_at } = head;
-    conn.execute(
-        sql!("UPDATE ledger_heads SET size = $2, root = $3, frontier = $4, last_at = $5 WHERE tenant_id = $1"),
-        &values![tenant, frontier.size(), frontier.root().as_bytes().as_slice(), frontier.to_bytes(), *last_at],
-    )?;
-    Ok(())
 }
 
 /// Where an entry stands.
@@ -220,61 +153,4 @@ fn seal_payload(
     let commitment = tlog::sha256(&[COMMITMENT_PREFIX, &opened].concat());
     let sealed = scribe.vault.seal(conn, tenant, ("ledger_payloads", "sealed", &seq.to_string()), &opened)?;
     Ok((hex(commitment.as_bytes()), sealed))
-}
-
-/// Writes the tiles that became full, level by level.
-fn fill_tiles(conn: &mut Conn, tenant: &TenantId, old: u64, new: u64) -> Result<(), StoreError> {
-    for index in old / TILE..new / TILE {
-        let rows = conn.query(
-            sql!("SELECT hash FROM ledger_entries WHERE tenant_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq"),
-            &values![tenant, index * TILE, (index + 1) * TILE],
-        )?;
-        let mut hashes = Vec::with_capacity(rows.len() * 32);
-        for mut row in rows {
-            hashes.extend(row.get::<Vec<u8>>()?);
-        }
-        put_tile(conn, tenant, 0, index, &hashes)?;
-        raise(conn, tenant, 0, index, &hashes)?;
-    }
-    Ok(())
-}
-
-/// Adds the root of a full tile to the tile above it, and so on while those become full.
-fn raise(conn: &mut Conn, tenant: &TenantId, mut level: u64, mut index: u64, full: &[u8]) -> Result<(), StoreError> {
-    let mut hashes = full.to_vec();
-    while hashes.len() as u64 == TILE * 32 {
-        let root = tile_root(&hashes)?;
-        (level, index) = (level + 1, index / TILE);
-        hashes = tile(conn, tenant, level, index)?;
-        hashes.extend_from_slice(root.as_bytes());
-        put_tile(conn, tenant, level, index, &hashes)?;
-    }
-    Ok(())
-}
-
-fn tile(conn: &mut Conn, tenant: &TenantId, level: u64, index: u64) -> Result<Vec<u8>, StoreError> {
-    let rows = conn.query(
-        sql!("SELECT hashes FROM ledger_tiles WHERE tenant_id = $1 AND level = $2 AND idx = $3"),
-        &values![tenant, level, index],
-    )?;
-    rows.into_iter().next().map_or_else(|| Ok(Vec::new()), |mut row| row.get())
-}
-
-fn put_tile(conn: &mut Conn, tenant: &TenantId, level: u64, index: u64, hashes: &[u8]) -> Result<(), StoreError> {
-    conn.execute(
-        sql!(
-            "INSERT INTO ledger_tiles (tenant_id, level, idx, hashes) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, level, idx) DO UPDATE SET hashes = excluded.hashes"
-        ),
-        &values![tenant, level, index, hashes],
-    )?;
-    Ok(())
-}
-
-fn tile_root(hashes: &[u8]) -> Result<Hash, StoreError> {
-    let mut frontier = Frontier::empty();
-    for hash in hashes.chunks(32) {
-        frontier.append(Hash::try_from(hash).map_err(|_| StoreError::Decode("a tile of hashes"))?);
-    }
-    Ok(frontier.root())
 }

@@ -78,7 +78,7 @@ pub(crate) fn bootstrap(
         "INSERT INTO installation (name, value) VALUES ('instance', $1) ON CONFLICT DO NOTHING RETURNING name";
     let first = !conn.query_text(sqlite, postgres, &[instance.as_str().into()])?.is_empty();
     let system = TenantId::system();
-    conn.enter(system.as_str())?;
+    conn.enter(system.as_str());
     if !first {
         vault.check(conn, &system)?;
         let text = "SELECT value FROM installation WHERE name = 'instance'";

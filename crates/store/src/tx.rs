@@ -119,12 +119,6 @@ impl WriteTx<'_> {
         crate::setup::open_tenant(read.conn, read.vault, &read.tenant, now)
     }
 
-    /// Raises the version of the tenant's configuration: snapshots made from an older one are out of date.
-    pub(crate) fn bump(&mut self) -> Result<(), StoreError> {
-        self.execute(sql!("UPDATE config_versions SET version = version + 1 WHERE tenant_id = $1"), values![])?;
-        Ok(())
-    }
-
     /// Refuses a request whose idempotency key was answered while it was on its way.
     pub(crate) fn refuse_repeated(&mut self, caller: &Caller) -> Result<(), StoreError> {
         let Some(idempotency) = &caller.request().idempotency else {
