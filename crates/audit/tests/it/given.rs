@@ -59,6 +59,6 @@ pub(crate) fn tamper(t: &Tester, statement: &str) {
     } else {
         let unlock = "DROP TRIGGER IF EXISTS ledger_entries_kept_update;
                       DROP TRIGGER IF EXISTS ledger_entries_kept_delete;";
-        t.raw("acme-corp", &format!("{unlock} {statement}")).unwrap();
+        t.db.tamper(&format!("{unlock} {statement}")).unwrap();
     }
 }

@@ -175,6 +175,11 @@ fn what_was_altered_in_the_database_is_named_by_the_verifier() {
 /// The verifier that every package carries is not ours: it shares no code with it, and needs Python alone.
 #[test]
 fn the_verifier_in_python_agrees() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "python3 is absent, and in CI every suite runs");
+        println!("not run: the verifier in Python (no python3 on this machine)");
+        return;
+    }
     let t = Tester::sqlite();
     let (adam, signer) = (adam(&t), signer(&t));
     act(&t, &adam, "test.acted", "one");
@@ -188,7 +193,7 @@ fn the_verifier_in_python_agrees() {
         std::fs::write(path("a.tfpack"), package).unwrap();
         let mut python = Command::new("python3");
         let output = python.current_dir(folder.path()).args(["verify.py", "a.tfpack", "log.vkey"]).output();
-        let output = output.expect("python3, which the verifier of every package needs");
+        let output = output.unwrap();
         (
             output.status.success(),
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
