@@ -62,15 +62,6 @@ impl Database {
         conn.commit()
     }
 
-    /// Runs raw SQL on the database's file as somebody with the operating system's rights can: past the locks of the
-    /// engine too. On PostgreSQL it runs as the application, which has no such rights.
-    pub fn tamper(&self, statements: &str) -> Result<(), StoreError> {
-        let mut conn = self.writer().location().connect(Role::Owner)?;
-        conn.begin(Role::Owner)?;
-        conn.batch(statements)?;
-        conn.commit()
-    }
-
     /// The names of the tables that have a `tenant_id`, as the engine knows them, and every column as
     /// `table.column type`.
     pub fn schema(&self) -> Result<(Vec<String>, Vec<String>), StoreError> {
