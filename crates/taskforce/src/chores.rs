@@ -65,6 +65,21 @@ impl Chores {
         Ok(())
     }
 
+    /// Does `work` once, beside everything else.
+    pub(crate) fn once(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let thread = Builder::new().name(name.to_owned()).spawn(move || {
+            if let Err(error) = work() {
+                tracing::error!(chore = name, error = &error as &dyn std::error::Error, "{name} failed");
+            }
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
     /// Stops them all and waits until they have.
     pub(crate) fn stop(self) {
         *self.stop.wished.lock() = true;

@@ -42,6 +42,9 @@ enum Command {
     Verify(VerifyArgs),
     /// Check an installation: its keys, files, database, ledgers, clock, disk and settings.
     Doctor(DoctorArgs),
+    /// Print the OpenAPI description of the REST API.
+    #[command(hide = true)]
+    Openapi,
     /// Answer as a model server would, from recorded conversations; no model is asked.
     Replay(ReplayArgs),
 }
@@ -54,7 +57,7 @@ pub(crate) struct DemoArgs {
     /// Stay up on 127.0.0.1:8070 at the end, until Ctrl-C.
     #[arg(long)]
     pub(crate) keep: bool,
-    /// Listen on this address.
+    /// Listen on this address. Default: a free port, or with --keep 127.0.0.1:8070.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
     /// Call this model server, which speaks the OpenAI protocol, instead of the bundled replay of recorded
@@ -114,7 +117,7 @@ pub(crate) struct KeyCreateArgs {
     #[arg(long, value_name = "AGENT_ID", requires = "tenant")]
     pub(crate) agent: Option<String>,
     /// Make a key for the platform administrator, who creates tenants.
-    #[arg(long, conflicts_with = "tenant")]
+    #[arg(long, conflicts_with_all = ["tenant", "user", "agent"])]
     pub(crate) platform: bool,
 }
 
@@ -165,7 +168,45 @@ impl Cli {
             Command::Key(KeyCommand::Create(args)) => key::create(&args, environment, output),
             Command::Verify(args) => verify::run(&args, output),
             Command::Doctor(args) => doctor::run(&args, environment, output),
+            Command::Openapi => {
+                output.text(&api::openapi().to_pretty_json()?);
+                Ok(Verdict::Well)
+            }
             Command::Replay(args) => replay::run(&args, output),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn help(command: &mut clap::Command, text: &mut String) {
+        let name = command.get_bin_name().unwrap_or("taskforce").to_owned();
+        writeln!(text, "$ {name} --help\n\n{}", command.render_help()).unwrap();
+        for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help" && !inner.is_hide_set()) {
+            help(inner, text);
+        }
+    }
+
+    #[test]
+    fn the_help_is_what_was_reviewed() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        command.clone().debug_assert();
+        let mut text = String::new();
+        help(&mut command, &mut text);
+        insta::assert_snapshot!("cli-help", text);
+    }
+
+    #[test]
+    fn a_key_is_for_a_user_of_a_tenant_or_for_the_platform() {
+        let parses = |args: &[&str]| Cli::try_parse_from([&["taskforce", "key", "create"], args].concat()).is_ok();
+        assert!(parses(&["--tenant", "acme", "--user", "bob"]) && parses(&["--platform"]));
+        assert!(!parses(&[]) && !parses(&["--tenant", "acme"]) && !parses(&["--platform", "--user", "bob"]));
     }
 }

@@ -11,8 +11,6 @@ mod story;
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use crate::cli::DemoArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
@@ -42,18 +40,16 @@ pub(crate) fn run(args: &DemoArgs, environment: &Environment, output: &mut Outpu
         evidence::show(&mut story).await?;
         proof::verify(&mut story, &scene).await?;
         ending::close(&mut story, &scene, args)?;
+        let facts = story.facts();
+        story.output.json_or(&facts, |_| {});
         if args.keep {
             signals::stop()?.await;
         }
         Ok::<_, Failure>(())
     });
-    let facts = story.facts();
     let scene_ended = scene.end();
     told?;
     scene_ended?;
-    if output.is_json() {
-        output.json_or(&json!(facts), |_| {});
-    }
     drop(scratch);
     Ok(Verdict::Well)
 }

@@ -3,6 +3,7 @@
 mod checks;
 mod store;
 
+use ::store::{Database, StoreError};
 use kernel::Clock as _;
 use serde_json::{Value, json};
 
@@ -53,6 +54,22 @@ pub(crate) fn run(args: &DoctorArgs, environment: &Environment, output: &mut Out
     let wrong = checks.iter().filter(|check| check.state == State::Wrong).count();
     output.json_or(&wire(&checks), |output| show(&checks, wrong, output));
     Ok(if wrong == 0 { Verdict::Well } else { Verdict::Findings })
+}
+
+/// Checks the last entries of each ledger, and says in the log what does not fit together.
+pub(crate) fn self_check(db: &Database, last: u64) -> Result<(), StoreError> {
+    for ledger in store::ledgers(db)? {
+        let tenant = &ledger.tenant;
+        let report = audit::check(db, tenant, Some(last))?;
+        match report.findings.first() {
+            None => tracing::debug!(tenant.id = %tenant, entries = report.size, "the ledger of {tenant} fits together"),
+            Some(first) => tracing::error!(
+                tenant.id = %tenant, entry = first.seq, finding = first.text,
+                "THE LEDGER OF {tenant} WAS ALTERED: {}; run `taskforce doctor --full`", first.text
+            ),
+        }
+    }
+    Ok(())
 }
 
 /// Looks at everything; `last` is how many entries of each ledger are checked.

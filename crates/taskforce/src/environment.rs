@@ -50,6 +50,20 @@ impl fmt::Debug for Environment {
     }
 }
 
+/// How this program is called from here: its path, as short as it can be typed.
+pub(crate) fn program() -> String {
+    let Ok(path) = std::env::current_exe() else {
+        return "taskforce".to_owned();
+    };
+    let here = std::env::current_dir().ok();
+    let short = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    match short {
+        // In a folder of the workspace: `target/release/taskforce`.
+        Some(short) if short.components().count() > 1 => short.display().to_string(),
+        Some(_) | None => "taskforce".to_owned(),
+    }
+}
+
 /// The machine's clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SystemClock;

@@ -1,6 +1,6 @@
 //! The data directory: what lies where, and who may read it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -61,11 +61,11 @@ impl Home {
         self.0.join("node.id")
     }
 
-    /// Makes the directory and the one for keys, closed to everybody else. Existing ones stay as they are.
+    /// Makes the directory and the one for keys, closed to everybody else. A directory that holds something stays as it
+    /// is: whoever filled it decided who may look into it.
     pub(crate) fn create(&self) -> Result<(), HomeError> {
         for folder in [self.0.clone(), self.0.join("keys")] {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-            made.map_err(|source| HomeError::Write { path: folder, source })?;
+            close(&folder).map_err(|source| HomeError::Write { path: folder, source })?;
         }
         Ok(())
     }
@@ -75,6 +75,12 @@ impl Home {
         let files = [self.profile(), self.encryption_key(), self.signing_key(), self.database(), self.vkey()];
         files.into_iter().find(|file| file.exists())
     }
+}
+
+fn close(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let empty = fs::read_dir(folder)?.next().is_none();
+    if empty { fs::set_permissions(folder, Permissions::from_mode(0o700)) } else { Ok(()) }
 }
 
 /// Claims a data directory for this process. The claim ends with the process, however it ends.
@@ -150,6 +156,21 @@ mod tests {
         write_private(&home.signing_key(), "x").unwrap();
         assert_eq!(mode(&home.signing_key()).unwrap(), 0o600);
         assert_eq!(home.occupied(), Some(home.signing_key()));
+    }
+
+    #[test]
+    fn an_empty_directory_is_closed_and_one_in_use_is_left_alone() {
+        for (name, mine) in [("empty", false), ("used", true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let home = Home::at(dir.path().join(name));
+            fs::create_dir(home.path()).unwrap();
+            fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+            if mine {
+                fs::write(home.path().join("mine"), "").unwrap();
+            }
+            home.create().unwrap();
+            assert_eq!(mode(home.path()).unwrap(), if mine { 0o755 } else { 0o700 }, "{name}");
+        }
     }
 
     #[test]

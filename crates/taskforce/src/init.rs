@@ -9,7 +9,7 @@ use store::Database;
 
 use crate::cli::InitArgs;
 use crate::config::{self, Places, Settings};
-use crate::environment::Environment;
+use crate::environment::{Environment, program};
 use crate::failure::{Failure, Verdict};
 use crate::home::{self, HomeError};
 use crate::output::{Look, Output};
@@ -161,7 +161,7 @@ fn next(settings: &Settings, output: &mut Output) {
     output.styled(Look::Bold, "Next:");
     output
         .line(format_args!("  1. Name your model server under `upstreams` in {}.", settings.home.profile().display()));
-    output.line(format_args!("  2. Start the server:   taskforce serve --data {data}"));
+    output.line(format_args!("  2. Start the server:   {} serve --data {data}", program()));
     output.line("  3. Create a tenant; the answer holds its administrator's key:");
     output
         .line(format_args!("       curl http://{listen}/api/v1/admin/tenants -H 'content-type: application/json' \\"));

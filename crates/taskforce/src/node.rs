@@ -1,8 +1,9 @@
 //! One running node: the crates put together, and the work beside the requests.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use gateway::{Gateway, Sequencer, UpstreamConfig, Upstreams};
 use identity::{Directory, IssuedKey};
 use kernel::{Id as _, NodeId, OsEntropy};
 use store::{Database, StoreError};
+use tokio::sync::Notify;
 use usage::Purse;
 
 use crate::chores::Chores;
@@ -22,7 +24,7 @@ use crate::edition::{self, Edition};
 use crate::environment::{Environment, NotText, SystemClock};
 use crate::failure::Failure;
 use crate::home::{self, HomeError};
-use crate::{init, opening};
+use crate::{doctor, init, opening};
 
 /// How often other nodes' changes are looked for. It bounds how long a revoked key lives.
 const WATCH: Duration = Duration::from_millis(250);
@@ -30,12 +32,17 @@ const WATCH: Duration = Duration::from_millis(250);
 const SIGN: Duration = Duration::from_millis(750);
 /// How often refusals that were only counted are written down.
 const SUMMARIZE: Duration = Duration::from_mins(1);
+/// How many of each ledger's last entries are checked when the node starts.
+const SELF_CHECK: u64 = 10_000;
+/// How long the last events of streams may take to leave.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// How long the sequencer may take to write what is left.
 const LAST_RECORDS: Duration = Duration::from_secs(10);
 
 /// A node that is ready to serve.
 #[derive(Debug)]
 pub(crate) struct Node {
+    id: NodeId,
     app: App,
     db: Database,
     signer: Arc<Signer>,
@@ -65,7 +72,8 @@ impl Node {
         init::publish_key(settings, &db)?;
         let first_key = edition::first_key(settings, &db)?;
         let upstreams = upstreams(settings, environment)?;
-        let purse = Purse::new(node_id(settings, &db)?);
+        let id = node_id(settings, &db)?;
+        let purse = Purse::new(id.clone());
         let recovered = gateway::recover(&db, &purse)?;
         let directory = Arc::new(Directory::load(&db)?);
         let edition = Edition::of(settings);
@@ -80,20 +88,34 @@ impl Node {
         });
         let sequencer = sequence(sequencer)?;
         let chores = chores(&db, &app, gateway, &signer)?;
-        let node = Self { app, db, signer, chores, sequencer, limits: limits(settings), _lock: lock };
+        let node = Self { id, app, db, signer, chores, sequencer, limits: limits(settings), _lock: lock };
         Ok(Started { node, first_key, recovered })
     }
 
     /// Serves until `stop` resolves: says so at `/readyz` for `notice`, accepts nothing more, and lets requests end.
     pub(crate) async fn serve(&self, server: Server, notice: Duration, stop: impl Future<Output = ()>) -> Summary {
+        let draining = Notify::new();
         let stopping = async {
             stop.await;
             tracing::info!("stopping: no more requests are wanted");
             self.app.drain();
             tokio::time::sleep(notice).await;
+            draining.notify_one();
         };
         let ids = RequestIds::new(Arc::new(SystemClock), Arc::new(OsEntropy));
-        server.serve(api::router(self.app.clone()), ids, stopping).await
+        let served = server.serve(api::router(self.app.clone()), ids, stopping);
+        tokio::select! {
+            summary = served => summary,
+            never = self.end_streams(&draining) => match never {},
+        }
+    }
+
+    /// Ends the streams a moment before their connections are cut, so that their readers learn why.
+    async fn end_streams(&self, draining: &Notify) -> Infallible {
+        draining.notified().await;
+        tokio::time::sleep(self.limits.drain.saturating_sub(LAST_EVENTS)).await;
+        self.app.end_streams();
+        std::future::pending().await
     }
 
     /// The limits that the profile sets.
@@ -101,15 +123,17 @@ impl Node {
         self.limits.clone()
     }
 
-    /// Writes what is left and signs the last heads. To be called when no request is open any more.
+    /// Writes what is left, gives back what the node leased of budgets, and signs the last heads. To be called when no
+    /// request is open any more.
     pub(crate) fn finish(self) -> Result<(), StoreError> {
-        let Self { app, db, signer, chores, sequencer, .. } = self;
+        let Self { app, db, signer, chores, sequencer, id, .. } = self;
         chores.stop();
         app.flush_refusals()?;
         drop(app);
-        if sequencer.recv_timeout(LAST_RECORDS).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
-        {
+        if sequencer.recv_timeout(LAST_RECORDS) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("records of calls were left unwritten; their calls are closed at the next start");
+        } else {
+            gateway::recover(&db, &Purse::new(id))?;
         }
         audit::integrate(&db, &signer, &db.moment()).map(|_| ())
     }
@@ -139,6 +163,8 @@ fn chores(db: &Database, app: &App, gateway: Arc<Gateway>, signer: &Arc<Signer>)
         }
         Ok(())
     })?;
+    let checked = db.clone();
+    chores.once("checking the ledgers", move || doctor::self_check(&checked, SELF_CHECK))?;
     let refusing = app.clone();
     chores.repeat("summing up refusals", SUMMARIZE, move || refusing.flush_refusals())?;
     Ok(chores)

@@ -63,11 +63,6 @@ impl Output {
         Self { out: Box::new(out), colored: false, json: false, broken: false }
     }
 
-    /// Whether the command is to answer with JSON. Then nothing else is printed.
-    pub(crate) const fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Prints a value for programs, or the same for people.
     pub(crate) fn json_or(&mut self, value: &Value, people: impl FnOnce(&mut Self)) {
         if self.json {
@@ -75,6 +70,11 @@ impl Output {
         } else {
             people(self);
         }
+    }
+
+    /// Prints a document as it is, for people and programs alike.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.raw(&format!("{text}\n"));
     }
 
     /// Prints a line.

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::scene::Scene;
 use super::story::Story;
 use crate::cli::DemoArgs;
+use crate::environment::program;
 use crate::failure::Failure;
 use crate::home;
 use crate::output::Look;
@@ -24,16 +25,17 @@ pub(super) fn close(story: &mut Story<'_>, scene: &Scene, args: &DemoArgs) -> Re
     if args.keep {
         stays(story, scene);
     } else if args.data.is_some() {
-        let data = scene.folder.display();
+        let (data, taskforce) = (scene.folder.display(), program());
         story.output.line(format_args!("     Everything is in {data}; `demo.json` names the keys."));
-        story.output.line(format_args!("     taskforce verify {data}/acme-corp.tfpack --key {data}/log.vkey"));
-        story.output.line(format_args!("     taskforce doctor --data {data}"));
+        story.output.line(format_args!("     {taskforce} verify {data}/acme-corp.tfpack --key {data}/log.vkey"));
+        story.output.line(format_args!("     {taskforce} doctor --data {data}"));
     } else {
         story.output.line("     Nothing is left of this demonstration. To look around in it:");
-        story.output.line("       taskforce demo --data demo-data --keep");
+        story.output.line(format_args!("       {} demo --data demo-data --keep", program()));
     }
     story.output.line("     To govern an agent of your own:");
-    story.output.line("       taskforce init && taskforce serve        (the README has it in six steps)");
+    story.output.line(format_args!("       {0} init && {0} serve", program()));
+    story.output.line("     The README has it in six steps.");
     story.output.blank();
     story.end();
     Ok(())

@@ -26,10 +26,10 @@ pub(super) async fn publish(story: &mut Story<'_>, model: &str) -> Result<(), Fa
     let path = format!("/api/v1/agents/{agent}/versions/{version}/publish");
     let publish = Act::post("bob", "publishes version 1.1.0", &path, &Value::Null).expect(StatusCode::OK);
     let published = story.act(&publish).await?.json();
+    bind(story, &agent).await?;
     story.output.blank();
     let digest = text(&published, "/digest")?;
     story.output.facts(&[("published", &text(&published, "/number")?), ("digest", &digest)]);
-    bind(story, &agent).await?;
     story.note("agent_id", agent.into());
     story.note("version_id", version.into());
     story.note("digest", digest.into());
@@ -115,5 +115,6 @@ async fn bind(story: &mut Story<'_>, agent: &str) -> Result<(), Failure> {
     let olivia = story.noted("olivia_id");
     let key = key(story, &olivia, "support desk", agent.into()).await?;
     story.give("olivia", key);
+    story.tell("bob", "creates a key for olivia that is bound to the agent", StatusCode::CREATED, "");
     Ok(())
 }

@@ -7,10 +7,18 @@ use std::process::{Command, Output as Ended};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use tempfile::TempDir;
+
 use super::scene::Scene;
 use super::story::{Act, Story};
 use crate::failure::Failure;
 use crate::output::{Look, grouped};
+
+/// What is exported, and a copy of it that somebody tampered with.
+const PACKAGE: &str = "acme-corp.tfpack";
+const ALTERED: &str = "acme-corp-altered.tfpack";
+/// The public key.
+const KEY: &str = "log.vkey";
 
 pub(super) async fn verify(story: &mut Story<'_>, scene: &Scene) -> Result<(), Failure> {
     story.begin(
@@ -20,25 +28,33 @@ pub(super) async fn verify(story: &mut Story<'_>, scene: &Scene) -> Result<(), F
     let export = json!({});
     let act = Act::post("adam", "exports acme-corp.tfpack", "/api/v1/audit/exports", &export).expect(StatusCode::OK);
     let answer = story.act(&act).await?;
-    let (package, altered) = (scene.folder.join("acme-corp.tfpack"), scene.folder.join("acme-corp-altered.tfpack"));
+    let package = scene.folder.join(PACKAGE);
     fs::write(&package, &answer.body)?;
+    let auditor = auditor(scene, &package)?;
     story.output.paragraph(14, &format!("{} bytes", grouped(answer.body.len() as u64)));
     story.output.blank();
-    let good = run(story, scene, &package)?;
+    let good = run(story, &auditor, PACKAGE)?;
     check(&good, true)?;
     story.output.blank();
-    let entry = flip(&answer.body, &altered)?;
+    let entry = flip(&answer.body, &auditor.path().join(ALTERED))?;
     story.output.line(format_args!("     One byte of entry {entry} is changed in a copy:"));
-    let bad = run(story, scene, &altered)?;
+    let bad = run(story, &auditor, ALTERED)?;
     let found = check(&bad, false)?;
     if found != Some(entry) {
         return Err(format!("the verifier named entry {found:?}, not {entry}").into());
     }
-    fs::remove_file(&altered)?;
     story.note("package", package.display().to_string().into());
     story.note("altered_entry", entry.into());
     story.end();
     Ok(())
+}
+
+/// A folder somewhere else, with the two files that an auditor is given.
+fn auditor(scene: &Scene, package: &Path) -> std::io::Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("auditor-").tempdir()?;
+    fs::copy(package, folder.path().join(PACKAGE))?;
+    fs::copy(scene.folder.join(KEY), folder.path().join(KEY))?;
+    Ok(folder)
 }
 
 /// What a verification said, for people, and as JSON.
@@ -48,23 +64,21 @@ struct Verified {
 }
 
 /// Runs the verifier, shows what it says, and asks it again in a form that can be checked.
-fn run(story: &mut Story<'_>, scene: &Scene, package: &Path) -> Result<Verified, Failure> {
-    let key = scene.folder.join("log.vkey");
-    let said = verifier(package, &key, &[])?;
-    let name = package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    story.output.styled(Look::Dim, format_args!("     $ taskforce verify {name} --key log.vkey"));
+fn run(story: &mut Story<'_>, auditor: &TempDir, package: &str) -> Result<Verified, Failure> {
+    let said = verifier(auditor, package, &[])?;
+    story.output.styled(Look::Dim, format_args!("     $ taskforce verify {package} --key {KEY}"));
     for line in String::from_utf8_lossy(&said.stdout).lines() {
         story.output.line(format_args!("     {line}"));
     }
     story.output.styled(Look::Dim, format_args!("     exit code {}", said.status.code().unwrap_or(-1)));
-    let checked = verifier(package, &key, &["--json"])?;
+    let checked = verifier(auditor, package, &["--json"])?;
     Ok(Verified { code: checked.status.code(), report: serde_json::from_slice(&checked.stdout)? })
 }
 
-/// The same executable as an auditor would run it: elsewhere, with nothing from here but two files.
-fn verifier(package: &Path, key: &Path, more: &[&str]) -> std::io::Result<Ended> {
+/// The same executable as an auditor would run it: in that folder, and with nothing else from here.
+fn verifier(auditor: &TempDir, package: &str, more: &[&str]) -> std::io::Result<Ended> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.env_clear().current_dir("/").arg("verify").arg(package).arg("--key").arg(key).args(more).output()
+    command.env_clear().current_dir(auditor.path()).args(["verify", package, "--key", KEY]).args(more).output()
 }
 
 /// Whether the verifier said what it must. Names the entry that it says is altered first.

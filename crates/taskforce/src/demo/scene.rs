@@ -19,7 +19,6 @@ use crate::failure::Failure;
 use crate::home::{self, Home, HomeError};
 use crate::keys;
 use crate::node::Node;
-use crate::output::elapsed;
 use crate::replay::Replay;
 use crate::serve;
 
@@ -38,8 +37,8 @@ pub(super) struct Scene {
     /// What the calls go to, in words.
     pub(super) upstream: String,
     pub(super) is_replay: bool,
-    /// How long it took to start.
-    took: Duration,
+    /// When it began.
+    began: Instant,
     server: Player,
     replay: Option<Player>,
 }
@@ -54,7 +53,7 @@ struct Player {
 impl Scene {
     /// Starts everything.
     pub(super) fn set(args: &DemoArgs, folder: &Path, environment: &Environment) -> Result<Self, Failure> {
-        let start = Instant::now();
+        let began = Instant::now();
         let home = Home::at(folder.to_owned());
         if let Some(path) = home.occupied().or_else(|| Some(folder.join("demo.json")).filter(|file| file.exists())) {
             return Err(HomeError::Exists(path).into());
@@ -74,7 +73,7 @@ impl Scene {
         let (server, address) = start_server(started.node, args.listen.unwrap_or(unnamed))?;
         let is_replay = replay.is_some();
         let folder = fs::canonicalize(folder)?;
-        Ok(Self { folder, address, platform, upstream, is_replay, took: start.elapsed(), server, replay })
+        Ok(Self { folder, address, platform, upstream, is_replay, began, server, replay })
     }
 
     /// Where clients find the server.
@@ -160,7 +159,8 @@ fn profile(args: &DemoArgs, upstream: &str) -> String {
 
 /// Tells what was set up.
 pub(super) fn open(story: &mut Story<'_>, scene: &Scene) {
-    story.begin(
+    story.begin_at(
+        scene.began,
         "A server, from nothing",
         "One executable, an embedded SQLite database and fresh keys in an empty directory. Nothing else is installed.",
     );
@@ -169,12 +169,7 @@ pub(super) fn open(story: &mut Story<'_>, scene: &Scene) {
     } else {
         scene.upstream.clone()
     };
-    story.output.facts(&[
-        ("server", &scene.url()),
-        ("data", &scene.folder.display()),
-        ("model server", &model),
-        ("ready in", &elapsed(scene.took)),
-    ]);
+    story.output.facts(&[("server", &scene.url()), ("data", &scene.folder.display()), ("model server", &model)]);
     story.note("url", scene.url().into());
     story.note("replay", scene.is_replay.into());
     story.end();

@@ -80,7 +80,12 @@ impl<'o> Story<'o> {
 
     /// Begins the next step.
     pub(super) fn begin(&mut self, title: &'static str, about: &str) {
-        (self.title, self.began) = (title, Instant::now());
+        self.begin_at(Instant::now(), title, about);
+    }
+
+    /// Begins a step that was begun before it is told.
+    pub(super) fn begin_at(&mut self, began: Instant, title: &'static str, about: &str) {
+        (self.title, self.began) = (title, began);
         let number = self.steps.len() + 1;
         self.output.styled(Look::Bold, format_args!("{number}/{STEPS}  {title}"));
         self.output.paragraph(5, about);
@@ -127,7 +132,7 @@ impl<'o> Story<'o> {
     /// Does something and tells it.
     pub(super) async fn act(&mut self, act: &Act<'_>) -> Result<Answer, Failure> {
         let answer = self.quietly(act).await?;
-        let entry = entry(&answer).map(|seq| format!("ledger #{seq}")).unwrap_or_default();
+        let entry = entry(&answer).map(|seq| format!("{} #{seq}", ledger(act.who))).unwrap_or_default();
         self.tell(act.who, act.what, answer.status, &entry);
         if !answer.status.is_success() {
             let said = reason(&answer.json());
@@ -191,6 +196,15 @@ fn unexpected(act: &Act<'_>, status: StatusCode, body: &str) -> StoryError {
 /// A header of an answer; empty where it has none.
 pub(super) fn header(answer: &Answer, name: &str) -> String {
     answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// Whose ledger somebody's doings lie in.
+fn ledger(who: &str) -> &'static str {
+    match who {
+        "platform" => "platform's ledger",
+        "grace" => "globex's ledger",
+        _ => "ledger",
+    }
 }
 
 /// Where in the ledger a request lies.

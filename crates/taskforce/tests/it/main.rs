@@ -1,0 +1,8 @@
+//! The executable, from outside: as a person at a terminal, a supervisor and an auditor use it.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail as tests do")]
+
+mod commands;
+mod demo;
+mod program;
+mod serve;

@@ -1,0 +1,98 @@
+//! Running the executable, and asking its server.
+
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::{Deserializer, Value};
+
+/// The executable, in an environment without anything of ours.
+pub(crate) fn taskforce() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taskforce"));
+    for name in ["ENCRYPTION_KEY", "DATABASE_URL", "TASKFORCE_PROFILE", "TASKFORCE_DATA"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    taskforce().args(args).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs a command that must end with `code`, and reads its answer as JSON.
+pub(crate) fn json(code: i32, args: &[&str]) -> Value {
+    let output = run(&[args, &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {}{}", stdout(&output), stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Sets up a data directory; the administrator's key.
+pub(crate) fn init(data: &Path) -> String {
+    json(0, &["init", "--data", path(data)])["admin_key"].as_str().unwrap().to_owned()
+}
+
+pub(crate) fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A server that runs until it is stopped.
+pub(crate) struct Server {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+    /// What it said when it was ready.
+    pub(crate) said: Value,
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        let args = [&["serve", "--json", "--data", path(data), "--listen", "127.0.0.1:0"], more].concat();
+        let mut child = taskforce().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let said = Deserializer::from_reader(&mut stdout).into_iter().next().unwrap().unwrap();
+        Self { child, _stdout: stdout, said }
+    }
+
+    /// One request; the status and the body.
+    pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> (u16, Value) {
+        let address = self.said["url"].as_str().unwrap().trim_start_matches("http://");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+    }
+
+    /// Asks the server to stop as a supervisor does; its exit code, and what it logged.
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After `stop` there is nothing left to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
