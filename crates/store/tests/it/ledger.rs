@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use authz::{Caller, Role};
-use store::{COMMITMENT_PREFIX, Entry, Outcome, Policy, Resource, StoreError, sql, values};
+use store::{Attributed, COMMITMENT_PREFIX, Entry, Outcome, Policy, Resource, StoreError, sql, values};
 use testkit::{Tester, on_both_engines};
 use tlog::{Frontier, Hash};
 
@@ -152,6 +152,26 @@ fn an_entry_that_does_not_fit_in_a_leaf_leaves_nothing() {
         assert!(matches!(outcome, Err(StoreError::EntryTooLarge(_))), "{outcome:?}");
         touch(&t.db, &alice, &"x".repeat(65_000)).unwrap();
         assert_eq!(verified(&t.db, &alice), 1);
+    });
+}
+
+#[test]
+fn a_share_with_one_entry_that_does_not_fit_leaves_none_of_them() {
+    on_both_engines(|t| {
+        let (alice, _) = two_tenants(t);
+        let grant = alice.authorize::<Touch>().unwrap();
+        let mixed: store::Job<'_> = Box::new(|_| {
+            let entries = [entry("thg_1"), entry("thg_2"), entry(&"x".repeat(65_535))];
+            Ok(entries.into_iter().map(|entry| Attributed::new(&grant, entry.with_payload_bytes(vec![0]))).collect())
+        });
+        let outcomes = t.db.write_shares(vec![share(&alice, 1), (alice.tenant().clone(), mixed), share(&alice, 1)]);
+        let seqs: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|places| places[0].seq)).collect();
+        assert_eq!(seqs, [Some(0), None, Some(1)]);
+        assert_eq!(verified(&t.db, &alice), 2);
+        let payloads = t.db.read(&grant, |tx| {
+            tx.all(sql!("SELECT seq FROM ledger_payloads WHERE tenant_id = $1"), values![], store::Row::get::<u64>)
+        });
+        assert_eq!(payloads.unwrap(), Vec::<u64>::new());
     });
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use authz::Role;
 use kernel::TenantId;
 use parking_lot::Mutex;
-use store::{Entry, Resource, StoreError, WriteTx, sql, values};
+use store::{Entry, Reason, Resource, StoreError, WriteTx, sql, values};
 use testkit::{Tester, on_both_engines};
 
-use crate::given::{Touch, size, touch, two_tenants, verified};
+use crate::given::{Touch, entry, share, size, touch, two_tenants, verified};
 
 fn create(
     t: &Tester,
@@ -70,10 +70,35 @@ fn a_tenant_whose_creation_was_undone_leaves_no_key_behind() {
 fn an_entry_of_another_tenants_caller_is_refused() {
     on_both_engines(|t| {
         let (alice, gina) = two_tenants(t);
-        let foreign = crate::given::share(&gina, 1).1;
+        let foreign = share(&gina, 1).1;
         let outcomes = t.db.write_shares(vec![(alice.tenant().clone(), foreign)]);
         assert!(matches!(outcomes.as_slice(), [Err(StoreError::OtherTenant)]), "{outcomes:?}");
         assert_eq!((size(&t.db, &alice), size(&t.db, &gina)), (0, 0));
+    });
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the versions of all configurations are what is tested")]
+fn a_configuration_gets_a_new_version_with_each_change_and_with_nothing_else() {
+    on_both_engines(|t| {
+        let (alice, gina) = two_tenants(t);
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general over its lifetime")]
+        let version = |caller: &authz::Caller| {
+            let versions = t.db.system(Reason::Snapshot, |tx| tx.tenants()).unwrap();
+            versions.into_iter().find(|(tenant, _)| tenant == caller.tenant()).expect("a tenant").1
+        };
+        let before = (version(&alice), version(&gina));
+        touch(&t.db, &alice, "thg_1").unwrap();
+        assert_eq!((version(&alice), version(&gina)), (before.0 + 1, before.1));
+        t.db.write_shares(vec![share(&alice, 3)]).remove(0).unwrap();
+        let failed =
+            t.db.write(alice.authorize::<Touch>().unwrap(), |_| Err::<(Entry, ()), _>(StoreError::Decode("right")));
+        assert!(failed.is_err());
+        assert!(touch(&t.db, &alice, &"x".repeat(65_535)).is_err(), "which fails after the change itself");
+        assert_eq!((version(&alice), version(&gina)), (before.0 + 1, before.1));
+        let grant = t.platform().authorize::<Touch>().unwrap();
+        t.db.write_platform(grant, gina.tenant(), |_| Ok::<_, StoreError>((entry("x"), ()))).unwrap();
+        assert_eq!((version(&alice), version(&gina)), (before.0 + 1, before.1 + 1));
     });
 }
 
@@ -91,7 +116,7 @@ fn listeners_hear_of_changes_that_are_durable_and_of_no_others() {
         t.db.refuse_commits(true).unwrap();
         assert!(touch(&t.db, &gina, "thg_1").is_err());
         t.db.refuse_commits(false).unwrap();
-        t.db.write_shares(vec![crate::given::share(&gina, 1)]).remove(0).unwrap();
+        t.db.write_shares(vec![share(&gina, 1)]).remove(0).unwrap();
         assert_eq!(*heard.lock(), ["acme-corp"]);
     });
 }
