@@ -110,6 +110,11 @@ impl App {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Ends the streams that still run, each with a last event that says why.
+    pub fn end_streams(&self) {
+        self.0.gateway.end_streams();
+    }
+
     /// Runs a use case that changes nothing, and answers with what it returned.
     pub(crate) async fn read<T: Show, E: Into<Problem>>(
         &self,

@@ -10,6 +10,7 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use kernel::{AgentId, CallId, UserId, VersionId};
 use store::Attributed;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use usage::{BudgetExhausted, Charge, LeaseError, Measure, Price, Reservation, Tokens};
 
 use crate::entries::{self, Bill};
@@ -90,8 +91,8 @@ pub enum ChatError {
         /// What it answered.
         status: u16,
     },
-    /// The answer broke off.
-    #[error("the answer of the upstream `{name}` broke off: {reason}")]
+    /// The answer broke off, or is none.
+    #[error("the answer of the upstream `{name}` cannot be passed on: {reason}")]
     BrokenOff {
         /// Its name.
         name: String,
@@ -130,6 +131,9 @@ pub(crate) enum Ending {
     Aborted,
 }
 
+/// Why a call that still ran ended when the server did.
+pub(crate) const STOPPED: &str = "the server stopped";
+
 /// A call on its way. It ends once: by [`Flight::end`], or, when it is dropped, as aborted.
 #[derive(Debug)]
 pub(crate) struct Flight {
@@ -150,6 +154,9 @@ impl Gateway {
         let version = view.agents.get(&agent).ok_or_else(|| ChatError::AgentNotFound(agent.clone()))?;
         let (price, upstream) = self.route(&view, version)?;
         let governed = request.governed(version, &price.model)?;
+        if self.recorder().is_failing() {
+            return Err(NotRecorded::Unavailable.into());
+        }
         let call = self.call(&grant, &request, version, (&view, price, upstream, &governed))?;
         let reservation = self.reserve(&grant, &view, &call).await?;
         let (mut flight, opened) = self.open(grant, call, reservation, &governed.body);
@@ -259,6 +266,11 @@ impl Flight {
         &self.call
     }
 
+    /// Resolves when the server ends what still runs.
+    pub(crate) fn stopped(&self) -> WaitForCancellationFutureOwned {
+        self.gateway.stop().clone().cancelled_owned()
+    }
+
     /// The upstream's answer has begun, or there is none.
     async fn answered(self, answer: Result<Response<Incoming>, SendError>) -> Result<Response<Body>, ChatError> {
         let response = match answer {
@@ -290,7 +302,12 @@ impl Flight {
             return Err(ChatError::BrokenOff { name, reason });
         };
         self.answer.push(&body);
-        self.record(Ending::Completed(wire::reported(&body))).await?;
+        let Ok(tokens) = wire::reported(&body) else {
+            let (name, reason) = (self.call.upstream.clone(), "it is not JSON");
+            self.record(Ending::BrokenOff(reason)).await?;
+            return Err(ChatError::BrokenOff { name, reason });
+        };
+        self.record(Ending::Completed(tokens)).await?;
         *reply.body_mut() = Body::whole(body);
         Ok(reply)
     }
@@ -359,10 +376,11 @@ impl Flight {
 }
 
 impl Drop for Flight {
-    /// The client went away, or the request's entry was refused: the call's end is handed in, and nobody waits for it.
+    /// The client went away, or the server stops: the call's end is handed in, and nobody waits for it.
     fn drop(&mut self) {
         if self.reservation.is_some() {
-            drop(self.end(&Ending::Aborted));
+            let stopped = self.gateway.stop().is_cancelled();
+            drop(self.end(if stopped { &Ending::BrokenOff(STOPPED) } else { &Ending::Aborted }));
         }
     }
 }

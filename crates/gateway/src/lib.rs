@@ -37,6 +37,7 @@ use std::sync::Arc;
 use authz::{Action, Caller, Forbidden, Permission};
 use kernel::AgentId;
 use store::{Database, StoreError};
+use tokio_util::sync::CancellationToken;
 use usage::Purse;
 
 pub use call::{Asked, ChatError, Invoke};
@@ -57,6 +58,7 @@ pub struct Gateway {
     purse: Purse,
     views: Views,
     recorder: Recorder,
+    stop: CancellationToken,
 }
 
 /// Seeing which agents can be called.
@@ -81,7 +83,8 @@ impl Gateway {
     /// A gateway, and the work of its sequencer, which a thread of its own must run.
     pub fn new(db: Database, upstreams: Upstreams, purse: Purse) -> Result<(Arc<Self>, Sequencer), StoreError> {
         let (recorder, sequencer) = recorder::recorder(db.clone());
-        let gateway = Self { db, upstreams, purse, views: Views::default(), recorder };
+        let (views, stop) = (Views::default(), CancellationToken::new());
+        let gateway = Self { db, upstreams, purse, views, recorder, stop };
         gateway.refresh()?;
         Ok((Arc::new(gateway), sequencer))
     }
@@ -94,6 +97,12 @@ impl Gateway {
     /// Tops up the leases that run low, and gives back what is not needed. Blocks: it writes the database.
     pub fn renew(&self) -> Result<(), StoreError> {
         self.purse.renew(&self.db, self.purse.renewals(self.db.moment().now()))
+    }
+
+    /// Ends the streams that still run: each tells its reader so in a last event. A call that is dropped from now on
+    /// was not left by its client.
+    pub fn end_streams(&self) {
+        self.stop.cancel();
     }
 
     /// The agents that the caller's tenant has published.
@@ -129,5 +138,9 @@ impl Gateway {
 
     const fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    const fn stop(&self) -> &CancellationToken {
+        &self.stop
     }
 }

@@ -4,6 +4,8 @@
 //! written later; the beginning of one is refused, and with it the call.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -47,8 +49,11 @@ struct Record {
 }
 
 /// Where calls hand in their records.
-#[derive(Clone, Debug)]
-pub(crate) struct Recorder(SyncSender<Record>);
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    records: SyncSender<Record>,
+    failing: Arc<AtomicBool>,
+}
 
 /// Becomes ready when the record is durable, with the entry's place in the ledger.
 pub(crate) type Durable = oneshot::Receiver<Result<u64, NotRecorded>>;
@@ -59,18 +64,26 @@ pub struct Sequencer {
     db: Database,
     records: Receiver<Record>,
     kept: VecDeque<Record>,
+    failing: Arc<AtomicBool>,
 }
 
 pub(crate) fn recorder(db: Database) -> (Recorder, Sequencer) {
-    let (send, records) = sync_channel(QUEUE);
-    (Recorder(send), Sequencer { db, records, kept: VecDeque::new() })
+    let ((send, records), failing) = (sync_channel(QUEUE), Arc::default());
+    let recorder = Recorder { records: send, failing: Arc::clone(&failing) };
+    (recorder, Sequencer { db, records, kept: VecDeque::new(), failing })
 }
 
 impl Recorder {
+    /// Whether records wait that could not be written: then a call is refused before it costs anything. It does not
+    /// last: the records are tried again and again.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     /// Hands in a record. Never blocks.
     pub(crate) fn submit(&self, tenant: TenantId, entry: Attributed, change: Change) -> Durable {
         let (done, durable) = oneshot::channel();
-        let refused = match self.0.try_send(Record { tenant, entry, change, done: Some(done) }) {
+        let refused = match self.records.try_send(Record { tenant, entry, change, done: Some(done) }) {
             Ok(()) => return durable,
             Err(TrySendError::Full(record)) => (record, NotRecorded::Overloaded),
             Err(TrySendError::Disconnected(record)) => (record, NotRecorded::Unavailable),
@@ -82,6 +95,11 @@ impl Recorder {
 }
 
 impl Record {
+    /// Whether it was kept before. What was never tried has somebody who waits.
+    const fn was_tried(&self) -> bool {
+        self.done.is_none()
+    }
+
     fn answer(&mut self, result: Result<u64, NotRecorded>) {
         if let Some(done) = self.done.take() {
             // A call that no longer waits has ended; its record is durable all the same.
@@ -104,9 +122,21 @@ impl Sequencer {
             batch.extend(first.ok());
             batch.extend(self.records.try_iter().take(BATCH));
             self.write(batch);
+            self.note();
             if closed {
                 return;
             }
+        }
+    }
+
+    /// Says when failing begins and when it ends.
+    fn note(&self) {
+        let failing = !self.kept.is_empty();
+        let failed = self.failing.swap(failing, Ordering::Relaxed);
+        if failing && !failed {
+            tracing::error!("calls are refused until the ledger can be written again");
+        } else if failed && !failing {
+            tracing::info!("the ledger can be written again; calls are taken");
         }
     }
 
@@ -133,6 +163,7 @@ impl Sequencer {
                 Err(StoreError::Unavailable(error)) => self.keep(share, &*error),
                 // One record may have spoiled the share: the others are written without it.
                 Err(_) if share.len() > 1 => share.into_iter().for_each(|record| self.write(vec![record])),
+                Err(StoreError::Conflict(_)) if share.iter().all(Record::was_tried) => finish(share),
                 Err(error) => refuse(share, &error),
             }
         }
@@ -140,12 +171,21 @@ impl Sequencer {
 
     /// Keeps the ends for later and refuses the beginnings.
     fn keep(&mut self, share: Vec<Record>, error: &(dyn std::error::Error + 'static)) {
-        tracing::error!(error, records = share.len(), "the ledger cannot be written; calls are refused until it can");
+        tracing::warn!(error, records = share.len(), "the ledger cannot be written");
         for mut record in share {
             record.answer(Err(NotRecorded::Unavailable));
             if matches!(record.change, Change::Ended(_)) {
                 self.kept.push_back(record);
             }
+        }
+    }
+}
+
+/// A record that was kept because its commit was lost, and that the database has after all.
+fn finish(share: Vec<Record>) {
+    for record in share {
+        if let Change::Ended(usage) = record.change {
+            usage.committed();
         }
     }
 }

@@ -11,9 +11,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use usage::Tokens;
 
-use crate::call::{Ending, Flight};
+use crate::call::{Ending, Flight, STOPPED};
 use crate::recorder::Durable;
 use crate::sse::{self, Splitter};
 use crate::wire;
@@ -76,6 +77,7 @@ pub struct Relay {
     stage: Stage,
     silence: Pin<Box<Sleep>>,
     deadline: Instant,
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl Relay {
     pub(crate) fn new(flight: Flight, upstream: Incoming) -> Self {
         let now = Instant::now();
         Self {
+            stopped: Box::pin(flight.stopped()),
             upstream,
             flight,
             splitter: Splitter::default(),
@@ -121,8 +124,12 @@ impl Relay {
         }
     }
 
-    /// Takes the upstream's next bytes, or its end, or its silence.
+    /// Takes the upstream's next bytes, or its end, or its silence; or the server's own end.
     fn poll_upstream(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.stopped.as_mut().poll(context).is_ready() {
+            self.break_off(STOPPED);
+            return Poll::Ready(());
+        }
         match Pin::new(&mut self.upstream).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Ok(bytes) = frame.into_data() {

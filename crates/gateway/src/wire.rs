@@ -44,9 +44,12 @@ impl From<Reported> for Tokens {
     }
 }
 
-/// The usage that an answer reports.
-pub(crate) fn reported(body: &[u8]) -> Option<Tokens> {
-    serde_json::from_slice::<Answer>(body).ok()?.usage.map(Tokens::from)
+/// The usage that an answer reports, if it does. An answer that is no JSON is none.
+pub(crate) fn reported(body: &[u8]) -> Result<Option<Tokens>, serde_json::Error> {
+    match serde_json::from_slice::<Answer>(body) {
+        Ok(answer) => Ok(answer.usage.map(Tokens::from)),
+        Err(_) => serde_json::from_slice::<serde::de::IgnoredAny>(body).map(|_| None),
+    }
 }
 
 /// What one event of a stream says about usage.
