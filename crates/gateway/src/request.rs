@@ -37,9 +37,28 @@ pub enum RequestError {
     },
 }
 
-/// Fields that some gateways let a client choose the upstream by. Here they are refused.
-const REROUTING: [&str; 8] =
-    ["api_base", "base_url", "api_key", "extra_headers", "extra_body", "proxy", "api_version", "custom_llm_provider"];
+/// Fields that some gateways let a client choose the upstream or another model by. Here they are refused.
+const REROUTING: [&str; 12] = [
+    "api_base",
+    "base_url",
+    "api_key",
+    "extra_headers",
+    "extra_body",
+    "proxy",
+    "api_version",
+    "custom_llm_provider",
+    "models",
+    "fallbacks",
+    "provider",
+    "route",
+];
+
+/// Fields that are read or written here, besides the version's parameters.
+const GOVERNED: [&str; 9] =
+    ["functions", "max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options", "tools"];
+
+/// How many fields a request may have. OpenAI's have about forty.
+const MAX_FIELDS: usize = 256;
 
 /// A chat request in the client's own words: the fields of its body, unread unless named here.
 #[derive(Debug)]
@@ -93,13 +112,14 @@ impl<'a> ChatRequest<'a> {
     /// tools. What the version does not speak of stays as the client sent it, byte for byte.
     pub fn governed(&self, version: &Published, model: &str) -> Result<Governed, RequestError> {
         let definition = &version.definition;
+        self.check_names(definition)?;
         self.check_tools(definition)?;
         let max_output = self.max_output(definition);
         let mut body = Vec::with_capacity(512 + self.fields.iter().map(|(_, value)| value.get().len()).sum::<usize>());
         body.extend_from_slice(b"{\"model\":");
         push_string(&mut body, model);
         for (name, value) in &self.fields {
-            let ours = matches!(&**name, "model" | "stream_options" | "max_tokens" | "max_completion_tokens");
+            let ours = matches!(&**name, "model" | "stream_options") || is_output_limit(name);
             if ours || parameter(definition, name).is_some() {
                 continue;
             }
@@ -109,7 +129,7 @@ impl<'a> ChatRequest<'a> {
                 _ => body.extend_from_slice(value.get().as_bytes()),
             }
         }
-        for (name, value) in definition.parameters().filter(|(name, _)| !name.starts_with("max_")) {
+        for (name, value) in definition.parameters().filter(|(name, _)| !is_output_limit(name)) {
             push_name(&mut body, name);
             body.extend_from_slice(value.to_string().as_bytes());
         }
@@ -120,7 +140,8 @@ impl<'a> ChatRequest<'a> {
         self.push_stream_options(&mut body)?;
         body.push(b'}');
         let input_bound = self.input_bound(body.len())?;
-        Ok(Governed { body, input_bound, max_output: max_output.map(|(_, limit)| limit), choices: self.choices })
+        let choices = parameter(definition, "n").and_then(serde_json::Value::as_u64).unwrap_or(self.choices);
+        Ok(Governed { body, input_bound, max_output: max_output.map(|(_, limit)| limit), choices })
     }
 
     /// The usage of a stream is always asked for: without it nothing could be charged.
@@ -153,16 +174,36 @@ impl<'a> ChatRequest<'a> {
         self.fields.iter().any(|(known, _)| known == name)
     }
 
+    /// Some upstreams read names without regard to case: they would take another spelling of a field for the field.
+    fn check_names(&self, definition: &Definition) -> Result<(), RequestError> {
+        for (name, _) in &self.fields {
+            let meant = folded(name);
+            let known = GOVERNED.contains(&&*meant) || REROUTING.contains(&&*meant);
+            if meant != **name && (known || parameter(definition, &meant).is_some()) {
+                return Err(invalid(&format!("/{name}"), &format!("must be spelled `{meant}`")));
+            }
+        }
+        Ok(())
+    }
+
     fn check_tools(&self, definition: &Definition) -> Result<(), RequestError> {
+        let may = |name: &str| definition.tools().iter().any(|known| known.name() == name);
         let tools: Vec<Tool> = read(&self.fields, "tools")?.unwrap_or_default();
         for (at, tool) in tools.iter().enumerate() {
             let name = tool.function.as_ref().map(|function| function.name.as_str());
-            if !name.is_some_and(|name| definition.tools().iter().any(|known| known.name() == name)) {
+            if !name.is_some_and(may) {
                 let tool = name.unwrap_or(&tool.kind).to_owned();
                 return Err(RequestError::ForeignTool { pointer: format!("/tools/{at}"), tool });
             }
         }
-        Ok(())
+        // The older name of the same thing.
+        let functions: Vec<Function> = read(&self.fields, "functions")?.unwrap_or_default();
+        match functions.into_iter().enumerate().find(|(_, function)| !may(&function.name)) {
+            Some((at, Function { name: tool })) => {
+                Err(RequestError::ForeignTool { pointer: format!("/functions/{at}"), tool })
+            }
+            None => Ok(()),
+        }
     }
 
     /// At most so many input tokens: no tokenizer makes more tokens than there are bytes. A picture that is only
@@ -173,6 +214,21 @@ impl<'a> ChatRequest<'a> {
         let linked = messages.get().matches("\"image_url\"").count() + messages.get().matches("\"file_id\"").count();
         u64::try_from(body + linked * LINKED).map_err(|_| invalid("", "the body is too long"))
     }
+}
+
+/// Whether the field bounds the answer. Version and client each may; the lower limit holds.
+fn is_output_limit(name: &str) -> bool {
+    matches!(name, "max_tokens" | "max_completion_tokens")
+}
+
+/// The name as a reader without regard to case has it: two letters outside ASCII fold into it.
+fn folded(name: &str) -> String {
+    let fold = |letter| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).collect()
 }
 
 fn parameter<'d>(definition: &'d Definition, name: &str) -> Option<&'d serde_json::Value> {
@@ -225,6 +281,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(12);
                 while let Some(Name(name)) = map.next_key()? {
+                    if fields.len() == MAX_FIELDS {
+                        return Err(serde::de::Error::custom(format!("more than {MAX_FIELDS} fields")));
+                    }
                     if fields.iter().any(|(known, _)| *known == name) {
                         return Err(serde::de::Error::custom(format!("duplicate field `{name}`")));
                     }
@@ -240,6 +299,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// A field's value; a field that is null is as good as absent.
 fn read<'a, T: Deserialize<'a>>(
     fields: &[(Cow<'a, str>, &'a RawValue)],
     name: &str,
@@ -357,6 +417,56 @@ mod tests {
                 "{foreign}"
             );
         }
+    }
+
+    #[test]
+    fn functions_are_tools_by_their_older_name() {
+        let definition = json!({"model": "m", "tools": ["create_ticket"]});
+        let body = |name: &str| format!(r#"{{"messages":[{{}}],"functions":[{{"name":"{name}"}}]}}"#);
+        assert!(governed(&definition, &body("create_ticket")).is_ok());
+        let refused = governed(&definition, &body("send_email"));
+        assert!(matches!(refused, Err(RequestError::ForeignTool { pointer, .. }) if pointer == "/functions/0"));
+    }
+
+    #[test]
+    fn another_spelling_of_a_governed_field_is_refused() {
+        let definition = json!({"model": "m", "parameters": {"temperature": 0.2}});
+        for name in ["Model", "MODEL", "Tools", "\u{17f}tream", "max_to\u{212a}ens", "Temperature", "Api_Base"] {
+            let refused = governed(&definition, &format!(r#"{{"messages":[{{}}],"{name}":1}}"#));
+            assert!(
+                matches!(refused, Err(RequestError::Invalid { pointer, .. }) if pointer == format!("/{name}")),
+                "{name}"
+            );
+        }
+        assert!(governed(&definition, r#"{"messages":[{}],"topK":1,"Seed":2}"#).is_ok());
+    }
+
+    #[test]
+    fn the_versions_number_of_answers_bounds_the_call() {
+        let definition = json!({"model": "m", "parameters": {"n": 3, "max_tool_calls": 2, "max_tokens": 9}});
+        let (governed, sent) = governed(&definition, r#"{"messages":[{}],"n":1}"#).unwrap();
+        assert_eq!((governed.choices, &sent["n"]), (3, &json!(3)));
+        assert_eq!((&sent["max_tool_calls"], &sent["max_tokens"]), (&json!(2), &json!(9)));
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_as_good_as_absent() {
+        let body = r#"{"messages":[{}],"stream":null,"stream_options":null,"n":null,"max_tokens":null,"tools":null}"#;
+        let (governed, sent) = governed(&json!({"model": "m"}), body).unwrap();
+        assert_eq!((governed.choices, governed.max_output), (1, None));
+        assert!(sent.get("max_tokens").is_none() && sent.get("stream_options").is_none());
+        assert!(matches!(
+            ChatRequest::parse(br#"{"messages":null}"#),
+            Err(RequestError::Invalid { pointer, .. }) if pointer == "/messages"
+        ));
+    }
+
+    #[test]
+    fn a_request_has_a_bounded_number_of_fields() {
+        let fields = |count: usize| (0..count).map(|at| format!(",\"f{at}\":0")).collect::<String>();
+        let body = |count| format!(r#"{{"messages":[{{}}]{}}}"#, fields(count));
+        assert!(ChatRequest::parse(body(MAX_FIELDS - 1).as_bytes()).is_ok());
+        assert!(matches!(ChatRequest::parse(body(MAX_FIELDS).as_bytes()), Err(RequestError::Malformed(_))));
     }
 
     #[test]

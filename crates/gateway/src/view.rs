@@ -28,20 +28,26 @@ impl Views {
         self.0.load().get(tenant).cloned()
     }
 
-    /// Rebuilds the views of the tenants whose configuration has moved.
+    /// Rebuilds the views of the tenants whose configuration has moved. A tenant that cannot be read does not keep the
+    /// others from being read; it is tried again the next time.
     #[expect(clippy::disallowed_methods, reason = "views of all tenants are built from all tenants")]
     pub(crate) fn refresh(&self, db: &Database) -> Result<(), StoreError> {
-        let fresh = db.system(Reason::Snapshot, |tx| {
+        let (fresh, failure) = db.system(Reason::Snapshot, |tx| {
             let known = self.0.load();
-            let moved: Vec<(TenantId, u64)> = tx
-                .tenants()?
-                .into_iter()
-                .filter(|(tenant, version)| known.get(tenant).is_none_or(|view| view.version != *version))
-                .collect();
-            moved.into_iter().map(|(tenant, version)| load(tx, tenant, version)).collect::<Result<Vec<_>, StoreError>>()
+            let (mut fresh, mut failure) = (Vec::new(), Ok(()));
+            for (tenant, version) in tx.tenants()? {
+                if known.get(&tenant).is_some_and(|view| view.version == version) {
+                    continue;
+                }
+                match load(tx, tenant, version) {
+                    Ok(view) => fresh.push(view),
+                    Err(error) => failure = Err(error),
+                }
+            }
+            Ok::<_, StoreError>((fresh, failure))
         })?;
         if fresh.is_empty() {
-            return Ok(());
+            return failure;
         }
         self.0.rcu(|old| {
             let mut all = HashMap::clone(old);
@@ -53,7 +59,7 @@ impl Views {
             }
             all
         });
-        Ok(())
+        failure
     }
 }
 
