@@ -176,6 +176,9 @@ impl Inner {
             return Err(Problem::client(Kind::Unavailable, &"the server is stopping"));
         }
         self.db.ping()?;
+        if !self.gateway.is_recording() {
+            return Err(Problem::client(Kind::AuditUnavailable, &"calls cannot be recorded").retry_after(1));
+        }
         let (mut written_at, now) = (self.written_at.lock(), self.db.moment().now());
         if written_at.is_some_and(|at| now < at.plus_seconds(1)) {
             return Ok(());

@@ -99,6 +99,11 @@ impl Gateway {
         self.purse.renew(&self.db, self.purse.renewals(self.db.moment().now()))
     }
 
+    /// Whether calls are recorded. While they are not, they are refused.
+    pub fn is_recording(&self) -> bool {
+        !self.recorder.is_failing()
+    }
+
     /// Ends the streams that still run: each tells its reader so in a last event. A call that is dropped from now on
     /// was not left by its client.
     pub fn end_streams(&self) {
