@@ -153,7 +153,8 @@ fn greet(settings: &Settings, started: &Started, greeting: &Greeting, output: &m
             output.blank();
         }
     });
-    for (setting, instead) in settings.without_effect() {
-        tracing::warn!(setting, "`{setting}` has no effect yet: {instead}");
+    let idle: Vec<_> = settings.without_effect().into_iter().map(|(setting, _)| setting).collect();
+    if !idle.is_empty() {
+        tracing::info!("settings that have no effect yet: {}; `taskforce doctor` says more", idle.join(", "));
     }
 }

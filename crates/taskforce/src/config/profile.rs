@@ -378,6 +378,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_shows_settings_that_are_accepted() {
+        let readme = include_str!("../../../../README.md");
+        let block = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let written = format!("{DEFAULT}{ENTERPRISE}").replace("upstreams: []\n", block);
+        assert_eq!(parse(&written).upstreams[0].key_env.as_deref(), Some("OPENAI_UPSTREAM_KEY"));
+    }
+
+    #[test]
     fn there_are_at_most_forty_settings_and_each_is_explained() {
         let whole = format!("{DEFAULT}{ENTERPRISE}");
         let sections = [

@@ -20,6 +20,7 @@ pub(super) async fn publish(story: &mut Story<'_>, model: &str) -> Result<(), Fa
     );
     let agent = create(story).await?;
     require_two(story).await?;
+    price(story, model).await?;
     let version = draft(story, &agent, model).await?;
     let review = submit(story, &agent, &version).await?;
     decide(story, &review).await?;
@@ -34,6 +35,21 @@ pub(super) async fn publish(story: &mut Story<'_>, model: &str) -> Result<(), Fa
     story.note("version_id", version.into());
     story.note("digest", digest.into());
     story.end();
+    Ok(())
+}
+
+/// A model without a price cannot be kept within a budget, so it is not called: it gets one for the occasion.
+async fn price(story: &mut Story<'_>, model: &str) -> Result<(), Failure> {
+    let path = "/api/v1/admin/prices?limit=1000";
+    let prices = story.quietly(&Act::get("bob", "reads the prices", path)).await?.json();
+    let known = prices.pointer("/items").and_then(Value::as_array).into_iter().flatten();
+    if known.filter_map(|price| price.get("model")?.as_str()).any(|known| known == model) {
+        return Ok(());
+    }
+    let dollar = json!({"amount": "1.00", "currency": "USD"});
+    let body = json!({"model": model, "input": dollar, "output": dollar, "max_output_tokens": 4096});
+    let what = format!("sets an example price for {model}: 1 USD a million");
+    story.act(&Act::post("bob", &what, "/api/v1/admin/prices", &body)).await?;
     Ok(())
 }
 

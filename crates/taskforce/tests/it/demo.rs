@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::program::{json, path, run, stderr, stdout};
+use crate::program::{Replay, json, path, run, stderr, stdout, taskforce};
 
 #[test]
 fn the_demonstration_tells_the_whole_story() {
@@ -48,6 +48,32 @@ fn left_behind(data: &std::path::Path, facts: &Value) {
     let again = run(&["demo", "--data", path(data)]);
     assert_eq!(again.status.code(), Some(2));
     assert!(stderr(&again).contains("exists already and is not overwritten"));
+}
+
+#[test]
+fn the_demonstration_calls_the_model_server_that_it_is_given() {
+    let replay = Replay::start();
+    let mut demo = taskforce();
+    demo.args([
+        "demo",
+        "--json",
+        "--upstream",
+        &replay.url,
+        "--upstream-key-env",
+        "MODEL_KEY",
+        "--model",
+        "house-model",
+    ]);
+    let without_key = demo.output().unwrap();
+    assert_eq!(without_key.status.code(), Some(2));
+    assert!(stderr(&without_key).contains("`MODEL_KEY`, which is not set"), "{}", stderr(&without_key));
+
+    let done = demo.env("MODEL_KEY", "sk-canary").output().unwrap();
+    let (said, log) = (stdout(&done), stderr(&done));
+    assert!(done.status.success() && !format!("{said}{log}").contains("canary"), "{said}{log}");
+    let facts: Value = serde_json::from_str(&said).unwrap();
+    // 445 tokens at the example price of a dollar a million.
+    assert_eq!((&facts["replay"], &facts["total_cost"]), (&json!(false), &json!("0.000445")));
 }
 
 #[test]

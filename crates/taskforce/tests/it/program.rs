@@ -45,10 +45,57 @@ pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A server that runs until it is stopped.
-pub(crate) struct Server {
+/// Whether the script of the README can run here. In CI it must.
+pub(crate) fn has_curl() -> bool {
+    let found = Command::new("curl").arg("--version").output().is_ok();
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "curl is absent, and in CI the README's script runs");
+        println!("not run: examples/govern.sh (no curl)");
+    }
+    found
+}
+
+/// A process that says where it is, and ends with its value.
+struct Running {
     child: Child,
     _stdout: BufReader<ChildStdout>,
+    said: Value,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut child = taskforce().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let said = Deserializer::from_reader(&mut stdout).into_iter().next().unwrap().unwrap();
+        Self { child, _stdout: stdout, said }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that was stopped has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A replay upstream.
+pub(crate) struct Replay {
+    _running: Running,
+    pub(crate) url: String,
+}
+
+impl Replay {
+    pub(crate) fn start() -> Self {
+        let running = Running::start(&["replay", "--json", "--listen", "127.0.0.1:0", "--pace-ms", "0"]);
+        let url = running.said["url"].as_str().unwrap().to_owned();
+        Self { _running: running, url }
+    }
+}
+
+/// A server that runs until it is stopped.
+pub(crate) struct Server {
+    running: Running,
     /// What it said when it was ready.
     pub(crate) said: Value,
 }
@@ -56,10 +103,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
         let args = [&["serve", "--json", "--data", path(data), "--listen", "127.0.0.1:0"], more].concat();
-        let mut child = taskforce().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let said = Deserializer::from_reader(&mut stdout).into_iter().next().unwrap().unwrap();
-        Self { child, _stdout: stdout, said }
+        let running = Running::start(&args);
+        Self { said: running.said.clone(), running }
     }
 
     /// One request; the status and the body.
@@ -81,18 +126,10 @@ impl Server {
 
     /// Asks the server to stop as a supervisor does; its exit code, and what it logged.
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let child = &mut self.running.child;
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
         let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code(), log)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // After `stop` there is nothing left to end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (child.wait().unwrap().code(), log)
     }
 }

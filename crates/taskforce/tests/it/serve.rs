@@ -1,9 +1,10 @@
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::program::{Server, init, json, path, run, stderr};
+use crate::program::{Replay, Server, has_curl, init, json, path, run, stderr, stdout};
 
 #[test]
 fn a_server_serves_what_was_initialized_and_stops_when_told() {
@@ -62,6 +63,40 @@ fn without_the_enterprise_section_nobody_else_is_let_in() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("listens on loopback only"), "{}", stderr(&output));
     assert!(!dir.path().join("keys").exists());
+}
+
+#[test]
+fn the_readme_leads_from_nothing_to_a_governed_call() {
+    if !has_curl() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let admin = init(dir.path());
+    let replay = Replay::start();
+    let profile = dir.path().join("taskforce.yaml");
+    let upstream =
+        format!("upstreams:\n  - {{name: replay, url: {:?}, models: [\"gpt-*\"], allow_private: true}}\n", replay.url);
+    fs::write(&profile, fs::read_to_string(&profile).unwrap().replace("upstreams: []\n", &upstream)).unwrap();
+    let server = Server::start(dir.path(), &[]);
+
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/govern.sh");
+    let govern = || Command::new("sh").args([script, &admin, server.said["url"].as_str().unwrap()]).output().unwrap();
+    let done = govern();
+    let said = stdout(&done);
+    assert!(done.status.success(), "{said}{}", stderr(&done));
+    let setting = |name: &str| said.lines().find_map(|line| line.strip_prefix(&format!("export {name}="))).unwrap();
+    assert_eq!(setting("OPENAI_BASE_URL"), format!("{}/v1", server.said["url"].as_str().unwrap()));
+
+    let chat = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "What is your refund policy?"}]});
+    let (status, answer) = server.ask("POST", "/v1/chat/completions", setting("OPENAI_API_KEY"), Some(&chat));
+    assert_eq!((status, &answer["model"]), (200, &json!("gpt-4o-mini")), "the published version's model: {answer}");
+    assert_eq!(server.ask("GET", "/api/v1/agents", setting("OPENAI_API_KEY"), None).0, 403, "the key does one thing");
+
+    // Done again it stops at the first refusal, and says why.
+    let again = govern();
+    assert!(!again.status.success() && stdout(&again).is_empty());
+    assert_eq!(stderr(&again).lines().count(), 1, "{}", stderr(&again));
+    assert!(stderr(&again).contains("the tenant `acme` exists already"), "{}", stderr(&again));
 }
 
 #[test]
