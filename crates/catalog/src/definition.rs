@@ -115,7 +115,7 @@ impl Definition {
         &self.fields
     }
 
-    /// The model that the agent uses; `None` leaves it to whoever calls.
+    /// The model that the agent uses. Without one it cannot be called.
     pub fn model(&self) -> Option<&str> {
         self.fields.get("model").and_then(Value::as_str)
     }

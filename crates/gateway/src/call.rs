@@ -75,7 +75,7 @@ pub enum ChatError {
     #[error(transparent)]
     Budget(#[from] BudgetExhausted),
     /// What must be recorded cannot be.
-    #[error("the call cannot be recorded, so it is not made")]
+    #[error("the call cannot be recorded, so it is refused")]
     NotRecorded(#[from] NotRecorded),
     /// The database did not answer.
     #[error("the database is unavailable")]
@@ -161,14 +161,17 @@ impl Gateway {
         let reservation = self.reserve(&grant, &view, &call).await?;
         let (mut flight, opened) = self.open(grant, call, reservation, &governed.body);
         let body = Bytes::from(governed.body);
-        let (recorded, answer) = tokio::join!(opened, self.upstreams().send(upstream, body, request.stream));
-        match recorded.unwrap_or(Err(NotRecorded::Unavailable)) {
-            Ok(seq) => asked.caller.request().record(seq),
+        let recorded = async { opened.await.unwrap_or(Err(NotRecorded::Unavailable)) };
+        let sent = async { Ok(self.upstreams().send(upstream, body, request.stream).await) };
+        // A beginning that cannot be recorded ends the call at once, however long the upstream would take.
+        let (seq, answer) = match tokio::try_join!(recorded, sent) {
+            Ok(both) => both,
             Err(error) => {
                 drop(flight.end(&Ending::BrokenOff("its beginning could not be recorded, so its answer was dropped")));
                 return Err(error.into());
             }
-        }
+        };
+        asked.caller.request().record(seq);
         flight.answered(answer).await
     }
 
@@ -276,7 +279,9 @@ impl Flight {
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
-                self.record(Ending::Refused("the upstream gave no answer")).await?;
+                let reason = "the upstream gave no answer";
+                let ending = if error.was_sent() { Ending::BrokenOff(reason) } else { Ending::Refused(reason) };
+                self.record(ending).await?;
                 return Err(error.into());
             }
         };

@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::time::Duration;
 
 use kernel::TenantId;
@@ -14,7 +14,7 @@ use store::{Attributed, Database, Job, StoreError, WriteTx};
 use tokio::sync::oneshot;
 use usage::{OpenCall, Usage};
 
-/// How many records may wait; more than that, and calls are refused.
+/// How many records may wait before no more calls are taken. The ends of calls that were taken always find a place.
 const QUEUE: usize = 8_192;
 /// How many records share a commit.
 const BATCH: usize = 1_024;
@@ -51,7 +51,8 @@ struct Record {
 /// Where calls hand in their records.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    records: SyncSender<Record>,
+    records: Sender<Record>,
+    waiting: Arc<AtomicUsize>,
     failing: Arc<AtomicBool>,
 }
 
@@ -63,14 +64,15 @@ pub(crate) type Durable = oneshot::Receiver<Result<u64, NotRecorded>>;
 pub struct Sequencer {
     db: Database,
     records: Receiver<Record>,
+    waiting: Arc<AtomicUsize>,
     kept: VecDeque<Record>,
     failing: Arc<AtomicBool>,
 }
 
 pub(crate) fn recorder(db: Database) -> (Recorder, Sequencer) {
-    let ((send, records), failing) = (sync_channel(QUEUE), Arc::default());
-    let recorder = Recorder { records: send, failing: Arc::clone(&failing) };
-    (recorder, Sequencer { db, records, kept: VecDeque::new(), failing })
+    let ((send, records), waiting, failing) = (channel(), Arc::default(), Arc::default());
+    let recorder = Recorder { records: send, waiting: Arc::clone(&waiting), failing: Arc::clone(&failing) };
+    (recorder, Sequencer { db, records, waiting, kept: VecDeque::new(), failing })
 }
 
 impl Recorder {
@@ -83,13 +85,15 @@ impl Recorder {
     /// Hands in a record. Never blocks.
     pub(crate) fn submit(&self, tenant: TenantId, entry: Attributed, change: Change) -> Durable {
         let (done, durable) = oneshot::channel();
-        let refused = match self.records.try_send(Record { tenant, entry, change, done: Some(done) }) {
-            Ok(()) => return durable,
-            Err(TrySendError::Full(record)) => (record, NotRecorded::Overloaded),
-            Err(TrySendError::Disconnected(record)) => (record, NotRecorded::Unavailable),
-        };
-        let (mut record, reason) = refused;
-        record.answer(Err(reason));
+        let mut record = Record { tenant, entry, change, done: Some(done) };
+        if matches!(record.change, Change::Opened(_)) && self.waiting.load(Ordering::Relaxed) >= QUEUE {
+            record.answer(Err(NotRecorded::Overloaded));
+            return durable;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Err(SendError(mut record)) = self.records.send(record) {
+            record.answer(Err(NotRecorded::Unavailable));
+        }
         durable
     }
 }
@@ -119,8 +123,10 @@ impl Sequencer {
             };
             let closed = matches!(first, Err(RecvTimeoutError::Disconnected));
             let mut batch: Vec<Record> = self.kept.drain(..).collect();
+            let kept = batch.len();
             batch.extend(first.ok());
             batch.extend(self.records.try_iter().take(BATCH));
+            self.waiting.fetch_sub(batch.len() - kept, Ordering::Relaxed);
             self.write(batch);
             self.note();
             if closed {
@@ -163,10 +169,24 @@ impl Sequencer {
                 Err(StoreError::Unavailable(error)) => self.keep(share, &*error),
                 // One record may have spoiled the share: the others are written without it.
                 Err(_) if share.len() > 1 => share.into_iter().for_each(|record| self.write(vec![record])),
-                Err(StoreError::Conflict(_)) if share.iter().all(Record::was_tried) => finish(share),
+                Err(StoreError::Conflict(_)) if share.iter().all(|record| self.has(record)) => finish(share),
                 Err(error) => refuse(share, &error),
             }
         }
+    }
+
+    /// Whether the database has a record that was kept because its commit seemed lost.
+    fn has(&self, record: &Record) -> bool {
+        let Change::Ended(usage) = &record.change else {
+            return false;
+        };
+        let mut found = Ok(false);
+        let look: Job<'_> = Box::new(|tx: &mut WriteTx<'_>| {
+            found = usage::is_recorded(tx, &usage.call.id);
+            Ok(Vec::new())
+        });
+        let looked = self.db.write_shares(vec![(record.tenant.clone(), look)]).into_iter().all(|end| end.is_ok());
+        record.was_tried() && looked && found.unwrap_or(false)
     }
 
     /// Keeps the ends for later and refuses the beginnings.

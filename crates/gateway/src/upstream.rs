@@ -12,9 +12,9 @@ use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kernel::Secret;
 use rustls::ClientConfig;
@@ -75,6 +75,16 @@ pub enum SendError {
         /// How long it had.
         seconds: u64,
     },
+}
+
+impl SendError {
+    /// Whether the upstream may have got the call, and charge for it. Only without a connection it surely did not.
+    pub(crate) fn was_sent(&self) -> bool {
+        match self {
+            Self::Unreachable { name: _, source } => !source.downcast_ref().is_some_and(legacy::Error::is_connect),
+            Self::Timeout { .. } => true,
+        }
+    }
 }
 
 type Connector = HttpsConnector<HttpConnector<Resolver>>;

@@ -81,7 +81,7 @@ pub use prices::{
     ListPrices, ListPricesError, MAX_OUTPUT_TOKENS, MAX_PRICE, NewPrice, SetPrice, SetPriceError, prices, set_price,
 };
 pub use purse::{BudgetExhausted, LeaseError, Purse, Renewal, Reservation, Settled, Short};
-pub use record::{Usage, abandoned, open_calls, record, release_leases, settle_abandoned};
+pub use record::{Usage, abandoned, is_recorded, open_calls, record, release_leases, settle_abandoned};
 pub use reports::{
     Aggregation, CostReport, Filter, Group, Item, Line, ReadUsage, ReportError, Span, Sums, aggregate, cost_report,
     records,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::store::{Database, ReadTx, Reason, StoreError, WriteTx};
-use kernel::{BudgetId, Money, NodeId, TenantId, Timestamp};
+use kernel::{BudgetId, CallId, Money, NodeId, TenantId, Timestamp};
 
 use crate::model::{Call, Charge, Measure, OpenCall, Tokens};
 use crate::purse::Settled;
@@ -57,6 +57,11 @@ pub fn record(tx: &mut WriteTx<'_>, usages: &[&Usage]) -> Result<(), StoreError>
     }
     let node = first.settled.node();
     budgets.into_iter().try_for_each(|(lease, change)| store::budgets::settle(tx, node, lease, change))
+}
+
+/// Whether the call has its record.
+pub fn is_recorded(tx: &mut ReadTx<'_>, call: &CallId) -> Result<bool, StoreError> {
+    store::records::is_recorded(tx, call)
 }
 
 fn new_record(usage: &Usage) -> NewRecord<'_> {

@@ -167,6 +167,16 @@ pub(crate) fn is_open(tx: &mut ReadTx<'_>, call: &CallId) -> Result<bool, StoreE
     Ok(found.is_some())
 }
 
+/// Whether the call has its record.
+pub(crate) fn is_recorded(tx: &mut ReadTx<'_>, call: &CallId) -> Result<bool, StoreError> {
+    let found = tx.optional(
+        sql!("SELECT at FROM usage_records WHERE tenant_id = $1 AND call_id = $2"),
+        values![call],
+        Row::get::<i64>,
+    )?;
+    Ok(found.is_some())
+}
+
 fn budgets(text: &str) -> Result<Vec<(BudgetId, Timestamp)>, StoreError> {
     let pairs: Option<Vec<(BudgetId, Timestamp)>> =
         serde_json::from_str::<Vec<(String, i64)>>(text).ok().and_then(|pairs| {
