@@ -86,7 +86,13 @@ impl Client {
         heard
     }
 
-    fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Request<Full<Bytes>> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.address.to_string());
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, format!("Bearer {key}"));

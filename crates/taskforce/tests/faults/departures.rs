@@ -23,7 +23,7 @@ async fn a_hundred_clients_that_leave_mid_stream_are_charged_and_their_money_is_
     let server = installation.serve();
     let world = World::create(server.address, &installation.platform).await;
     let mut bob = Client::new(server.address, &world.bob);
-    let trial = budget(&mut bob, &json!({"type": "tenant"}), "0.1").await;
+    let trial = budget(&mut bob, &json!({"type": "tenant"}), "0.02").await;
     let mut leaving = JoinSet::new();
     for number in 0..CLIENTS {
         let (world, address) = (world.clone(), server.address);

@@ -39,7 +39,8 @@ async fn on_a_full_disk_the_server_refuses_changes_until_there_is_room_again() {
     let mut server = Server::spawn(serve, installation.folder().join("log"));
     let world = World::create(server.address, &installation.platform).await;
     let ballast = ballast(&server, &disk);
-    let trouble = Trouble { installation: &installation, server: &mut server, world: &world, readable: true };
+    let (installation, world, upstream) = (&installation, &world, &upstream);
+    let trouble = Trouble { installation, server: &mut server, world, upstream, readable: true };
     trouble.endure(|| fill(&ballast), || fs::remove_file(&ballast).unwrap()).await;
     create_agent(&mut Client::new(server.address, &world.alice), "after").await.expect(201);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use testkit::hostile::{Cases, Report, Target};
 
 use crate::client::Client;
-use crate::installation::{Engine, Installation, turn};
+use crate::installation::{Engine, Installation, Server, turn};
 use crate::ledger::{Ledger, verify};
 use crate::upstream::Upstream;
 use crate::world::World;
@@ -24,18 +24,7 @@ async fn hostile_requests_are_refused_by_the_real_server_and_nobody_else_notices
     let installation = Installation::set_up(Engine::Sqlite, upstream.address);
     let mut server = installation.serve();
     let world = World::create(server.address, &installation.platform).await;
-    let version = format!("/api/v1/agents/{}/versions", world.agent);
-    let posts = ["/api/v1/agents", &version, "/api/v1/admin/users", "/api/v1/admin/keys", "/api/v1/admin/budgets",
-        "/api/v1/admin/prices", "/api/v1/admin/tenants", "/api/v1/audit/exports", "/v1/chat/completions"];
-    let target = Target {
-        address: server.address,
-        health: "/healthz".to_owned(),
-        paths: vec![("/api/v1/health".to_owned(), "/healthz".to_owned())],
-        posts: posts.map(str::to_owned).to_vec(),
-        authorization: format!("Bearer {}", world.bob),
-        beat: Duration::from_secs(1),
-        pid: server.pid(),
-    };
+    let target = target(&server, &world);
     let raw = target.raw(&cases.raw).await;
     let bodies = target.bodies(&cases.bodies).await;
     let mut behaviors = Report::default();
@@ -54,9 +43,14 @@ async fn hostile_requests_are_refused_by_the_real_server_and_nobody_else_notices
     for (name, behavior) in waiting {
         note(&mut behaviors, &name, behavior.await.unwrap());
     }
-    for (report, run) in [(raw, 85), (bodies, 53 * posts.len()), (behaviors, 11)] {
+    for (report, run) in [(raw, 85), (bodies, 53 * target.posts.len()), (behaviors, 11)] {
         assert_eq!(report.run, run);
-        assert!(report.failures.is_empty(), "{} of {run} failed:\n{}", report.failures.len(), report.failures.join("\n"));
+        assert!(
+            report.failures.is_empty(),
+            "{} of {run} failed:\n{}",
+            report.failures.len(),
+            report.failures.join("\n")
+        );
     }
     assert!(server.is_running());
     assert_eq!(server.pid(), target.pid);
@@ -65,6 +59,30 @@ async fn hostile_requests_are_refused_by_the_real_server_and_nobody_else_notices
     let mut adam = Client::new(server.address, &world.adam);
     ledger.catch_up(&mut adam).await;
     verify(&installation, &mut adam).await;
+}
+
+fn target(server: &Server, world: &World) -> Target {
+    let versions = format!("/api/v1/agents/{}/versions", world.agent);
+    let posts = [
+        "/api/v1/agents",
+        &versions,
+        "/api/v1/admin/users",
+        "/api/v1/admin/keys",
+        "/api/v1/admin/budgets",
+        "/api/v1/admin/prices",
+        "/api/v1/admin/tenants",
+        "/api/v1/audit/exports",
+        "/v1/chat/completions",
+    ];
+    Target {
+        address: server.address,
+        health: "/healthz".to_owned(),
+        paths: vec![("/api/v1/health".to_owned(), "/healthz".to_owned())],
+        posts: posts.map(str::to_owned).to_vec(),
+        authorization: format!("Bearer {}", world.bob),
+        beat: Duration::from_secs(1),
+        pid: server.pid(),
+    }
 }
 
 fn note(report: &mut Report, name: &str, outcome: Result<(), String>) {

@@ -27,14 +27,20 @@ pub(crate) fn turn() -> File {
 pub(crate) enum Engine {
     Sqlite,
     /// A server: `host=… port=…`, and a database on it.
-    Postgres { server: String, database: String },
+    Postgres {
+        server: String,
+        database: String,
+    },
 }
 
 impl Engine {
     /// A fresh database on the server that the test run has; `None` where there is none, which is said aloud.
     pub(crate) fn postgres() -> Option<Self> {
         let Some(server) = std::env::var_os("TASKFORCE_TEST_PG") else {
-            assert!(std::env::var_os("CI").is_none(), "TASKFORCE_TEST_PG is not set, and in CI both engines are tested");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "TASKFORCE_TEST_PG is not set, and in CI both engines are tested"
+            );
             println!("not run: postgres (start the tests with `cargo xtask test`)");
             return None;
         };

@@ -66,7 +66,7 @@ async fn kill_again_and_again(engine: Engine) {
         }
     }
     told.compare_rows(&mut Client::new(server.address, &world.bob), &ledger, (&tight, &trial)).await;
-    println!("{} kills: {told}", KILLS);
+    println!("{KILLS} kills: {told}");
     assert!(told.agents.len() > 100 && told.completed > 100 && told.cut > 0 && told.recovered > 0, "{told}");
 }
 

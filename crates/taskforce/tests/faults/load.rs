@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Client, Heard};
 use crate::upstream::Conduct;
-use crate::world::{CHAT, World};
+use crate::world::{CHAT, World, call_to};
 
 /// What a client asked, and what it heard.
 #[derive(Debug)]
@@ -60,7 +60,6 @@ impl Load {
             let worker = Worker {
                 designer: Client::new(address, &world.alice),
                 operator: Client::new(address, &world.olivia),
-                world: world.clone(),
                 mix: mix.clone(),
                 stop: Arc::clone(&stop),
             };
@@ -88,7 +87,6 @@ impl Load {
 struct Worker {
     designer: Client,
     operator: Client,
-    world: World,
     mix: Mix,
     stop: Arc<AtomicBool>,
 }
@@ -128,7 +126,7 @@ impl Worker {
     }
 
     async fn call(&mut self, agent: &str, stream: bool) -> Note {
-        let body = self.world.call_to(agent, self.mix.conduct, stream);
+        let body = call_to(agent, self.mix.conduct, stream);
         Note { asked: Asked::Call, heard: self.operator.post(CHAT, &body).await }
     }
 }

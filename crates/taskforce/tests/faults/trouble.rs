@@ -8,19 +8,23 @@ use crate::client::{Client, Heard};
 use crate::installation::{Installation, Server};
 use crate::ledger::{Ledger, all, verify};
 use crate::load::{Asked, Load, Mix, Note, create_agent, unique_name};
-use crate::world::{World, text};
+use crate::upstream::Upstream;
+use crate::world::{World, budget, nanos, text};
 
 const CLIENTS: usize = 6;
 /// Within which time a request that cannot be granted is refused.
 const REFUSED: Duration = Duration::from_secs(2);
 /// Within which time requests are granted again.
 const RECOVERED: Duration = Duration::from_secs(5);
+/// How long it stays broken.
+const BROKEN: Duration = Duration::from_secs(1);
 
 /// What happens to a server.
 pub(crate) struct Trouble<'a> {
     pub(crate) installation: &'a Installation,
     pub(crate) server: &'a mut Server,
     pub(crate) world: &'a World,
+    pub(crate) upstream: &'a Upstream,
     /// Whether tenants' rows can still be read.
     pub(crate) readable: bool,
 }
@@ -31,9 +35,12 @@ impl Trouble<'_> {
         let address = self.server.address;
         let mix = Mix { goes_on: true, ..Mix::of(&[&self.world.agent]) };
         let mut alice = Client::new(address, &self.world.alice);
-        let before = create_agent(&mut alice, "before").await;
-        before.expect(201);
+        let mut bob = Client::new(address, &self.world.bob);
+        let trial = budget(&mut bob, &json!({"type": "tenant"}), "0.5").await;
         let load = Load::start(address, self.world, CLIENTS, &mix);
+        for number in 0..20 {
+            create_agent(&mut alice, &format!("before-{number}")).await.expect(201);
+        }
         breaks();
         let refused = until(address, self.world, 503, Duration::from_secs(20)).await;
         self.while_broken(&mut alice).await;
@@ -47,14 +54,18 @@ impl Trouble<'_> {
         notes.extend(granted);
         assert!(self.server.is_running());
         self.compare(&mut alice, notes).await;
+        let standing = bob.get(&format!("/api/v1/admin/budgets/{trial}")).await.expect(200);
+        let (held, limit) = (nanos(&standing, "/held/amount"), nanos(&standing, "/limit/amount"));
+        assert!(held <= limit / 20, "calls that have ended hold money: {standing:#}");
     }
 
     /// Nothing is changed or called, and what needs neither goes on.
     async fn while_broken(&self, alice: &mut Client) {
         let address = self.server.address;
         is_ready(address, 503, Duration::from_secs(2)).await;
-        Client::anonymous(address).get("/healthz").await.expect(200);
-        for _ in 0..5 {
+        let (start, asked) = (Instant::now(), self.upstream.asked());
+        while start.elapsed() < BROKEN {
+            Client::anonymous(address).get("/healthz").await.expect(200);
             let read = alice.get("/api/v1/agents").await;
             if self.readable {
                 read.expect(200);
@@ -62,6 +73,9 @@ impl Trouble<'_> {
                 assert!(is_refusal(&read), "{read}");
             }
         }
+        let asked = self.upstream.asked() - asked;
+        println!("{asked} model calls were made that could not be recorded");
+        assert!(asked <= 2 * CLIENTS as u64, "model calls go on: {asked}");
         let mut adam = Client::new(address, &self.world.adam);
         let audited = adam.get("/api/v1/audit/entries").await;
         assert!(is_refusal(&audited), "what cannot be recorded is not shown: {audited}");

@@ -65,11 +65,9 @@ impl Conduct {
     }
 
     /// The pause before a plain answer, and before each event.
-    const fn pauses(self) -> (Duration, Duration) {
-        match self {
-            Self::Slow => (Duration::from_millis(700), Duration::from_millis(120)),
-            _ => (Duration::from_millis(2), Duration::from_millis(2)),
-        }
+    fn pauses(self) -> (Duration, Duration) {
+        let (answer, event) = if self == Self::Slow { (700, 120) } else { (2, 2) };
+        (Duration::from_millis(answer), Duration::from_millis(event))
     }
 }
 
@@ -148,12 +146,16 @@ async fn answer(stream: &mut TcpStream, request: &Value) -> io::Result<bool> {
             return Ok(false);
         }
         Conduct::Nonsense => whole(stream, "200 OK", "<html>Sign in to the hotel's network").await?,
-        Conduct::Fails => whole(stream, "500 Internal Server Error", r#"{"error": {"message": "out of GPUs"}}"#).await?,
+        Conduct::Fails => {
+            whole(stream, "500 Internal Server Error", r#"{"error": {"message": "out of GPUs"}}"#).await?;
+        }
         Conduct::Well | Conduct::Slow | Conduct::Endless | Conduct::Dies if streamed => {
             return events(stream, conduct).await;
         }
         Conduct::Dies => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n").await?;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n")
+                .await?;
             stream.write_all(br#"{"id": "1", "choices": [{"index": 0, "mess"#).await?;
             return Ok(false);
         }

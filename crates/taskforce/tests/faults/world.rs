@@ -48,16 +48,14 @@ impl World {
 
     /// The body of a call to the agent.
     pub(crate) fn call(&self, conduct: Conduct, stream: bool) -> Value {
-        self.call_to(&self.agent, conduct, stream)
+        call_to(&self.agent, conduct, stream)
     }
+}
 
-    pub(crate) fn call_to(&self, agent: &str, conduct: Conduct, stream: bool) -> Value {
-        json!({
-            "model": agent,
-            "stream": stream,
-            "messages": [{"role": "user", "content": format!("Is it {}?", conduct.word())}],
-        })
-    }
+/// The body of a call.
+pub(crate) fn call_to(agent: &str, conduct: Conduct, stream: bool) -> Value {
+    let message = json!({"role": "user", "content": format!("Is it {}?", conduct.word())});
+    json!({"model": agent, "stream": stream, "messages": [message]})
 }
 
 /// A user with a role, and a key of theirs.
@@ -95,7 +93,7 @@ pub(crate) async fn publish(bob: &mut Client, address: SocketAddr, world: &World
 /// A budget, by its id.
 pub(crate) async fn budget(admin: &mut Client, scope: &Value, limit: &str) -> String {
     let limit = json!({"amount": limit, "currency": "USD"});
-    let new = json!({"name": "Trial", "scope": scope, "period": "total", "limit": limit});
+    let new = json!({"name": format!("Trial of {scope}"), "scope": scope, "period": "total", "limit": limit});
     text(&admin.post("/api/v1/admin/budgets", &new).await.expect(201), "/id")
 }
 
