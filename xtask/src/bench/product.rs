@@ -110,7 +110,7 @@ fn lift_budgets(port: u16, key: &str) -> Result<(), String> {
         let path = format!("/api/v1/admin/budgets/{id}");
         let (head, _) = call(port, key, "GET", &path, &[], None)?;
         let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap_or_default().to_owned();
-        let change = json!({ "limit": "1000000.00" });
+        let change = json!({ "limit": { "amount": "1000000.00", "currency": "USD" } });
         let (head, body) = call(port, key, "PATCH", &path, &[("if-match", &etag)], Some(&change))?;
         if !head.starts_with("HTTP/1.1 200") {
             return Err(format!("a budget could not be lifted: {body}"));
