@@ -112,7 +112,7 @@ impl Database {
     }
 
     /// Changes the grant's tenant and appends the entry of the change, both or neither, and returns when they are
-    /// durable.
+    /// durable. `change` works with its transaction only: a write within a write would wait for itself.
     #[expect(clippy::needless_pass_by_value, reason = "a grant is spent by the write that it allows")]
     pub fn write<A, T: 'static, E: From<StoreError>>(
         &self,

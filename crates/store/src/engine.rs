@@ -283,6 +283,16 @@ impl Conn {
         }
     }
 
+    pub(crate) fn durability(&mut self) -> Result<String, StoreError> {
+        match &mut self.engine {
+            Engine::Sqlite(conn) => conn.durability(),
+            Engine::Postgres(conn) => {
+                let mut rows = conn.query("SHOW synchronous_commit", &[])?;
+                rows.pop().ok_or(StoreError::Decode("a setting"))?.get()
+            }
+        }
+    }
+
     pub(crate) fn refuse_commits(&mut self, refuse: bool) -> Result<(), StoreError> {
         match &mut self.engine {
             Engine::Sqlite(conn) => conn.refuse_commits(refuse),

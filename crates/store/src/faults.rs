@@ -2,7 +2,7 @@
 
 use kernel::TenantId;
 
-use crate::engine::Role;
+use crate::engine::{Conn, Role};
 use crate::{Database, Row, StoreError};
 
 impl Database {
@@ -19,6 +19,12 @@ impl Database {
     /// How many groups of writes have been committed through this handle.
     pub fn commits(&self) -> u64 {
         self.writer().commits()
+    }
+
+    /// How the engine says that it keeps a commit: SQLite's journal and `synchronous`, PostgreSQL's
+    /// `synchronous_commit`.
+    pub fn durability(&self) -> Result<String, StoreError> {
+        self.writer().exclusive(Conn::durability)
     }
 
     /// How many writers wait for their turn: for tests that fill a group.

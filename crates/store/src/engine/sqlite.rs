@@ -26,9 +26,12 @@ impl SqliteConn {
         conn.set_prepared_statement_cache_capacity(256);
         conn.busy_timeout(BUSY)?;
         if role == Role::Owner || role == Role::Writer {
+            let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+            if mode != "wal" {
+                return Err(StoreError::Schema(format!("its folder allows no write-ahead log, only `{mode}`")));
+            }
             conn.execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-                 PRAGMA wal_autocheckpoint = 4000;",
+                "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 4000;",
             )?;
         }
         // Without recursive triggers, a row that `OR REPLACE` removes is removed unseen.
@@ -102,6 +105,15 @@ impl SqliteConn {
         self.0.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
         self.0.pragma_update(None, "max_page_count", pages.unwrap_or(u32::MAX - 1))?;
         Ok(self.0.authorizer(Some(authorize))?)
+    }
+
+    /// How a commit is kept.
+    pub(crate) fn durability(&mut self) -> Result<String, StoreError> {
+        self.0.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
+        let mode: String = self.0.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let synchronous: i64 = self.0.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        self.0.authorizer(Some(authorize))?;
+        Ok(format!("{mode} {synchronous}"))
     }
 
     /// Makes the commits from now on fail, or succeed again.

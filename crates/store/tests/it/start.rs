@@ -153,6 +153,22 @@ fn a_tenant_key_under_a_wrong_root_key_is_named_at_the_first_sealing() {
 }
 
 #[test]
+fn a_commit_waits_for_the_disk_whatever_the_defaults_are() {
+    on_both_engines(|t| {
+        if t.engine == "sqlite" {
+            assert_eq!(t.db.durability().unwrap(), "wal 2", "2 is FULL");
+        } else {
+            t.psql(
+                "postgres",
+                "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off',
+                                                           current_database()); END $$",
+            );
+            assert_eq!(t.second_node().durability().unwrap(), "on");
+        }
+    });
+}
+
+#[test]
 fn two_nodes_may_make_the_same_database_at_once() {
     on_both_engines(|t| {
         if t.engine == "postgres" {
