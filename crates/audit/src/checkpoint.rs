@@ -220,7 +220,7 @@ fn sign_one(
             let stored = || store::last_signed(&mut reader.borrow_mut());
             let prove = |old| {
                 let mut tiles = Tiles::new(head.size, |coord| store::tile(&mut reader.borrow_mut(), coord));
-                Ok(consistency_proof(&mut tiles, old, head.size).unwrap_or_default())
+                Ok(store::proved(consistency_proof(&mut tiles, old, head.size))?.unwrap_or_default())
             };
             let signed = match signer.sign(&mut known, (tenant, &origin, head), stored, prove) {
                 Ok(Some(signed)) => (signed, true),

@@ -91,7 +91,7 @@ pub fn proof(db: &Database, caller: &Caller, seq: u64) -> Result<String, ProofEr
         let signed = store::last_signed(tx)?.filter(|signed| seq < signed.head.size);
         let SignedHead { head, note } = signed.ok_or(ProofError::NotYetSigned(seq))?;
         let mut tiles = Tiles::new(head.size, |coord| store::tile(tx, coord));
-        let hashes = inclusion_proof(&mut tiles, seq, head.size).map_err(|_| ProofError::Broken(seq))?;
+        let hashes = store::proved(inclusion_proof(&mut tiles, seq, head.size))?.ok_or(ProofError::Broken(seq))?;
         Ok(Proof { extra: None, index: seq, hashes, checkpoint: note })
     })?;
     record(db, &grant, receipt_issued(seq))?;

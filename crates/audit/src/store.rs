@@ -3,7 +3,7 @@
 use kernel::{TenantId, Timestamp};
 use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
 use tlog::tile::{self, Coord};
-use tlog::{Frontier, Hash};
+use tlog::{Frontier, Hash, TilesError};
 
 use crate::model::{EntryView, Head, Order, Payload, Query, SignedHead};
 use crate::objects::{Approval, Said};
@@ -163,6 +163,21 @@ pub(crate) fn frontier(tx: &mut ReadTx<'_>) -> Result<Option<Frontier>, StoreErr
     tx.optional(sql!("SELECT frontier FROM ledger_heads WHERE tenant_id = $1"), values![], |row| {
         Frontier::from_bytes(&row.get::<Vec<u8>>()?).map_err(|_| StoreError::Decode("a ledger frontier"))
     })
+}
+
+/// A proof made from stored tiles; `None` where they have a gap. A database that fails is no gap.
+pub(crate) fn proved(
+    proof: Result<Vec<Hash>, tlog::ProofError<TilesError<StoreError>>>,
+) -> Result<Option<Vec<Hash>>, StoreError> {
+    match proof {
+        Ok(hashes) => Ok(Some(hashes)),
+        Err(tlog::ProofError::Source(TilesError::Source { coord: _, source })) => Err(source),
+        Err(
+            tlog::ProofError::Source(TilesError::Missing { .. } | TilesError::Malformed(_))
+            | tlog::ProofError::Index { .. }
+            | tlog::ProofError::Sizes { .. },
+        ) => Ok(None),
+    }
 }
 
 /// A tile as it was in the tree that makes it `coord.width` wide. The store keeps level 0 in tiles once they are full.
