@@ -7,8 +7,7 @@ use ::store::{Database, StoreError};
 use kernel::Clock as _;
 use serde_json::{Value, json};
 
-use crate::cli::DoctorArgs;
-use crate::config::Settings;
+use crate::config::{Places, Settings};
 use crate::environment::{Environment, SystemClock};
 use crate::failure::{Failure, Verdict, reasons};
 use crate::opening;
@@ -47,8 +46,21 @@ impl Check {
     }
 }
 
+/// What to examine.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// How many of each ledger's last entries to check.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) last: u64,
+    /// Check every entry of each ledger.
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) full: bool,
+}
+
 /// `taskforce doctor`.
-pub(crate) fn run(args: &DoctorArgs, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: &Args, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
     let settings = Settings::read(&args.places, environment)?;
     let checks = examine(&settings, environment, if args.full { None } else { Some(args.last) });
     let wrong = checks.iter().filter(|check| check.state == State::Wrong).count();

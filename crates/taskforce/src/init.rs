@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kernel::{OsEntropy, Secret};
 use serde_json::json;
-use store::Database;
 
-use crate::cli::InitArgs;
 use crate::config::{self, Places, Settings};
 use crate::environment::{Environment, program};
 use crate::failure::{Failure, Verdict};
@@ -23,8 +21,25 @@ struct Made {
     admin: Secret<String>,
 }
 
+/// What is to be set up.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The data directory to set up. Default: `$TASKFORCE_DATA`, else `taskforce-data`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// What the names of this installation's logs start with, such as `taskforce.example.org`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+    /// Use PostgreSQL, as this role. Default: SQLite, in the data directory.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The PostgreSQL role that owns the tables and may change the schema.
+    #[arg(long, value_name = "URL", requires = "database_url")]
+    pub(crate) database_owner_url: Option<String>,
+}
+
 /// `taskforce init`.
-pub(crate) fn run(args: &InitArgs, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: &Args, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
     let data = Places { profile: None, data: args.data.clone() };
     let before = Settings::read(&data, environment)?;
     if let Some(path) = before.home.occupied() {
@@ -47,7 +62,7 @@ pub(crate) fn run(args: &InitArgs, environment: &Environment, output: &mut Outpu
 }
 
 fn make(
-    args: &InitArgs,
+    args: &Args,
     home: &home::Home,
     environment: &Environment,
     written: &mut Vec<PathBuf>,
@@ -61,7 +76,7 @@ fn make(
     written.extend(secrets.iter().cloned());
     written.extend(new_database(&settings));
     let db = opening::open(&settings, environment)?;
-    publish_key(&settings, &db)?;
+    opening::publish_key(&settings, &db)?;
     written.push(home.vkey());
     let admin = edition::first_key(&settings, &db)?.ok_or("the database has an administrator already")?;
     Ok(Made { settings, secrets, admin: admin.secret })
@@ -82,18 +97,8 @@ fn new_database(settings: &Settings) -> Vec<PathBuf> {
     }
 }
 
-/// Writes the public half of the signing key beside the data, where auditors are given it from.
-pub(crate) fn publish_key(settings: &Settings, db: &Database) -> Result<(), Failure> {
-    let vkey = format!("{}\n", opening::signer(settings, db)?.verifier_key());
-    let path = settings.home.vkey();
-    if fs::read_to_string(&path).is_ok_and(|known| known == vkey) {
-        return Ok(());
-    }
-    Ok(home::write_public(&path, &vkey)?)
-}
-
 /// The commented profile, with what the command line says filled in.
-fn profile(args: &InitArgs) -> String {
+fn profile(args: &Args) -> String {
     let mut text = format!("{}{}", config::DEFAULT, config::ENTERPRISE);
     let mut set = |line: &str, value: String| {
         let key = line.trim_start_matches("# ");
@@ -173,15 +178,15 @@ fn next(settings: &Settings, output: &mut Output) {
 mod tests {
     use super::*;
 
-    fn args() -> InitArgs {
-        InitArgs { data: None, instance: None, database_url: None, database_owner_url: None }
+    fn args() -> Args {
+        Args { data: None, instance: None, database_url: None, database_owner_url: None }
     }
 
     #[test]
     fn the_profile_says_what_the_command_line_said() {
         assert_eq!(profile(&args()), format!("{}{}", config::DEFAULT, config::ENTERPRISE));
         let url = Some("postgresql://app:p\"w@db/x".to_owned());
-        let given = InitArgs { instance: Some("tf.example".to_owned()), database_url: url.clone(), ..args() };
+        let given = Args { instance: Some("tf.example".to_owned()), database_url: url.clone(), ..args() };
         let parsed = config::parse_profile(Path::new("p"), &profile(&given)).unwrap();
         assert_eq!(
             (parsed.instance.as_str(), parsed.database.url.as_ref().map(|url| url.expose().clone())),

@@ -3,15 +3,33 @@
 use kernel::{AgentId, TenantId};
 use serde_json::json;
 
-use crate::cli::KeyCreateArgs;
-use crate::config::Settings;
+use crate::config::{Places, Settings};
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
 use crate::opening;
 use crate::output::{Look, Output};
 
+/// Whose key to make.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// The tenant.
+    #[arg(long, required_unless_present = "platform", requires = "user")]
+    pub(crate) tenant: Option<String>,
+    /// The user's name.
+    #[arg(long, requires = "tenant")]
+    pub(crate) user: Option<String>,
+    /// Bind the key to an agent: calls with it are that agent's, and need not name it.
+    #[arg(long, value_name = "AGENT_ID", requires = "tenant")]
+    pub(crate) agent: Option<String>,
+    /// Make a key for the platform administrator, who creates tenants.
+    #[arg(long, conflicts_with_all = ["tenant", "user", "agent"])]
+    pub(crate) platform: bool,
+}
+
 /// `taskforce key create`.
-pub(crate) fn create(args: &KeyCreateArgs, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
+pub(crate) fn create(args: &Args, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
     let settings = Settings::read(&args.places, environment)?;
     let tenant: TenantId =
         if args.platform { TenantId::system() } else { args.tenant.clone().unwrap_or_default().parse()? };

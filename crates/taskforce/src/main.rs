@@ -26,6 +26,7 @@ mod output;
 mod replay;
 mod serve;
 mod signals;
+mod upstreams;
 mod verify;
 
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ use api::server::{Limits, RequestIds, Server, Summary};
 use api::{About, App, Parts};
 use approvals::{Followers, RequestType};
 use audit::Signer;
-use gateway::{Gateway, Sequencer, UpstreamConfig, Upstreams};
+use gateway::{Gateway, Sequencer};
 use identity::{Directory, IssuedKey};
 use kernel::{Id as _, NodeId, OsEntropy};
 use store::{Database, StoreError};
@@ -19,12 +19,12 @@ use tokio::sync::Notify;
 use usage::Purse;
 
 use crate::chores::Chores;
-use crate::config::{Settings, UpstreamSection};
+use crate::config::Settings;
 use crate::edition::{self, Edition};
-use crate::environment::{Environment, NotText, SystemClock};
+use crate::environment::{Environment, SystemClock};
 use crate::failure::Failure;
-use crate::home::{self, HomeError};
-use crate::{doctor, init, opening};
+use crate::home;
+use crate::{doctor, opening, upstreams};
 
 /// How often other nodes' changes are looked for. It bounds how long a revoked key lives.
 const WATCH: Duration = Duration::from_millis(250);
@@ -69,9 +69,9 @@ impl Node {
         let lock = home::lock(&settings.home)?;
         let db = opening::open(settings, environment)?;
         let signer = Arc::new(opening::signer(settings, &db)?);
-        init::publish_key(settings, &db)?;
+        opening::publish_key(settings, &db)?;
         let first_key = edition::first_key(settings, &db)?;
-        let upstreams = upstreams(settings, environment)?;
+        let upstreams = upstreams::all(settings, environment)?;
         let id = node_id(settings, &db)?;
         let purse = Purse::new(id.clone());
         let recovered = gateway::recover(&db, &purse)?;
@@ -179,42 +179,6 @@ fn node_id(settings: &Settings, db: &Database) -> Result<NodeId, Failure> {
     let id = NodeId::generate(&db.moment());
     home::write_private(&path, &format!("{id}\n"))?;
     Ok(id)
-}
-
-/// The configured model servers.
-fn upstreams(settings: &Settings, environment: &Environment) -> Result<Upstreams, Failure> {
-    let sections = &settings.profile.upstreams;
-    let configs = sections.iter().map(|section| upstream(section, environment)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Upstreams::new(&configs, Duration::from_secs(settings.profile.limits.upstream_seconds))?)
-}
-
-/// Why an upstream's key is missing.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpstreamKeyError {
-    #[error("the upstream `{upstream}` takes its key from the environment variable `{variable}`, which is not set")]
-    Unset { upstream: String, variable: String },
-    #[error(transparent)]
-    NotText(#[from] NotText),
-    #[error(transparent)]
-    File(#[from] HomeError),
-}
-
-/// One upstream, with its key.
-pub(crate) fn upstream(
-    section: &UpstreamSection,
-    environment: &Environment,
-) -> Result<UpstreamConfig, UpstreamKeyError> {
-    let UpstreamSection { name, url, key_env, key_file, models, allow_private } = section.clone();
-    let key = match (key_env, key_file) {
-        (Some(variable), _) => {
-            let value = environment.get(&variable)?;
-            let unset = || UpstreamKeyError::Unset { upstream: name.clone(), variable: variable.clone() };
-            Some(kernel::Secret::new(value.ok_or_else(unset)?))
-        }
-        (None, Some(file)) => Some(kernel::Secret::new(home::read_private(&file)?.expose().trim().to_owned())),
-        (None, None) => None,
-    };
-    Ok(UpstreamConfig { name, url, key, models, allow_private })
 }
 
 fn limits(settings: &Settings) -> Limits {

@@ -7,7 +7,7 @@ use store::{Database, Setup, StoreError};
 
 use crate::config::{DatabaseAt, Settings};
 use crate::environment::{Environment, SystemClock};
-use crate::home::HomeError;
+use crate::home::{self, HomeError};
 use crate::keys::{self, KeysError};
 
 /// Why there is no open database.
@@ -54,4 +54,14 @@ pub(crate) fn open_existing(settings: &Settings, environment: &Environment) -> R
 pub(crate) fn signer(settings: &Settings, db: &Database) -> Result<audit::Signer, OpenError> {
     let key = keys::signing(settings)?;
     Ok(audit::Signer::parse(db.instance(), &key)?)
+}
+
+/// Writes the public half of the signing key beside the data, where auditors are given it from.
+pub(crate) fn publish_key(settings: &Settings, db: &Database) -> Result<(), OpenError> {
+    let vkey = format!("{}\n", signer(settings, db)?.verifier_key());
+    let path = settings.home.vkey();
+    if std::fs::read_to_string(&path).is_ok_and(|known| known == vkey) {
+        return Ok(());
+    }
+    Ok(home::write_public(&path, &vkey)?)
 }

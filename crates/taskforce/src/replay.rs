@@ -29,7 +29,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use crate::cli::ReplayArgs;
 use crate::environment::SystemClock;
 use crate::failure::{Failure, Verdict};
 use crate::output::{Look, Output};
@@ -106,8 +105,19 @@ impl Replay {
     }
 }
 
+/// Where the replay listens.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8071")]
+    pub(crate) listen: SocketAddr,
+    /// The pause before each chunk of a stream, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 10)]
+    pub(crate) pace_ms: u64,
+}
+
 /// `taskforce replay`.
-pub(crate) fn run(args: &ReplayArgs, output: &mut Output) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let replay = Replay::bind(args.listen, Duration::from_millis(args.pace_ms)).await?;

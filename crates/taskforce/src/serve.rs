@@ -9,8 +9,7 @@ use kernel::OsEntropy;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::cli::ServeArgs;
-use crate::config::{DatabaseAt, Settings};
+use crate::config::{DatabaseAt, Places, Settings};
 use crate::edition::Edition;
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
@@ -38,8 +37,18 @@ pub(crate) enum ServeError {
     Listen { address: SocketAddr, source: std::io::Error },
 }
 
+/// What to serve, and where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// The address to listen on. Default: the profile's `listen`.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
 /// `taskforce serve`.
-pub(crate) fn run(args: &ServeArgs, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: &Args, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
     let mut settings = Settings::read(&args.places, environment)?;
     if let Some(listen) = args.listen {
         settings.profile.listen = listen;

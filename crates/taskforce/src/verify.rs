@@ -9,7 +9,6 @@ use kernel::Clock as _;
 use serde_json::{Value, json};
 use tlog::note::VerifierKey;
 
-use crate::cli::VerifyArgs;
 use crate::environment::SystemClock;
 use crate::failure::{Failure, Verdict};
 use crate::output::{Look, Mark, Output, elapsed, grouped};
@@ -25,8 +24,24 @@ pub(crate) enum VerifyError {
     Key { path: PathBuf, line: String, source: tlog::note::KeyError },
 }
 
+/// What to verify, and against what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The package, a `.tfpack` file.
+    pub(crate) file: PathBuf,
+    /// The public key of the log, as `log.vkey` holds it. Several keys stand on lines of their own.
+    #[arg(long, value_name = "VKEY_FILE")]
+    pub(crate) key: PathBuf,
+    /// A checkpoint of the same log that you kept: finds a log that was begun anew with the right key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// The log that it must be, such as `taskforce.example.org/taskforce/t/acme`.
+    #[arg(long, value_name = "LOG")]
+    pub(crate) origin: Option<String>,
+}
+
 /// `taskforce verify`.
-pub(crate) fn run(args: &VerifyArgs, output: &mut Output) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     let start = Instant::now();
     let keys = keys(&args.key)?;
     let checkpoint = args.checkpoint.as_deref().map(text).transpose()?;

@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
+use super::Args;
 use super::scene::Scene;
 use super::story::Story;
-use crate::cli::DemoArgs;
 use crate::environment::program;
 use crate::failure::Failure;
 use crate::home;
 use crate::output::Look;
 
-pub(super) fn close(story: &mut Story<'_>, scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
+pub(super) fn close(story: &mut Story<'_>, scene: &Scene, args: &Args) -> Result<(), Failure> {
     story.begin("What next", "");
     let at = |name: &str| scene.folder.join(name).display().to_string();
     let facts = json!({

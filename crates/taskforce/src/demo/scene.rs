@@ -11,8 +11,8 @@ use api::server::Server;
 use kernel::{OsEntropy, Secret};
 use tokio::sync::oneshot;
 
+use super::Args;
 use super::story::Story;
-use crate::cli::DemoArgs;
 use crate::config::{DEFAULT, ENTERPRISE, Places, Settings};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -52,7 +52,7 @@ struct Player {
 
 impl Scene {
     /// Starts everything.
-    pub(super) fn set(args: &DemoArgs, folder: &Path, environment: &Environment) -> Result<Self, Failure> {
+    pub(super) fn set(args: &Args, folder: &Path, environment: &Environment) -> Result<Self, Failure> {
         let began = Instant::now();
         let home = Home::at(folder.to_owned());
         if let Some(path) = home.occupied().or_else(|| Some(folder.join("demo.json")).filter(|file| file.exists())) {
@@ -146,7 +146,7 @@ async fn stopped(stop: oneshot::Receiver<()>) {
 }
 
 /// The default profile, with the only model server that the story needs.
-fn profile(args: &DemoArgs, upstream: &str) -> String {
+fn profile(args: &Args, upstream: &str) -> String {
     let name = if args.upstream.is_some() { "upstream" } else { "replay" };
     let key = args.upstream_key_env.as_ref().map(|name| format!("    key_env: {name}\n")).unwrap_or_default();
     let url = serde_json::Value::from(upstream);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_profile_names_the_one_upstream() {
-        let args = DemoArgs { upstream_key_env: Some("KEY".to_owned()), ..DemoArgs::default() };
+        let args = Args { upstream_key_env: Some("KEY".to_owned()), ..Args::default() };
         let profile = crate::config::parse_profile(Path::new("p"), &profile(&args, "http://127.0.0.1:1/v1")).unwrap();
         assert_eq!((profile.instance.as_str(), profile.upstreams[0].name.as_str()), ("demo.taskforce.local", "replay"));
         assert_eq!(profile.upstreams[0].key_env.as_deref(), Some("KEY"));

@@ -12,7 +12,7 @@ use crate::environment::Environment;
 use crate::failure::reasons;
 use crate::keys::{self, Origin};
 use crate::output::grouped;
-use crate::{home, node, opening};
+use crate::{home, opening, upstreams};
 
 /// Less free space than this is worth a note: a ledger that cannot be written refuses calls.
 const LOW: u64 = 1 << 30;
@@ -84,7 +84,7 @@ pub(super) fn upstreams(settings: &Settings, environment: &Environment) -> Vec<C
     if settings.profile.upstreams.is_empty() {
         return vec![Check::note("upstreams", "none is configured: no model can be called")];
     }
-    let check = |section| match node::upstream(section, environment) {
+    let check = |section| match upstreams::one(section, environment) {
         Ok(upstream) => {
             let models = upstream.models.join(", ");
             let key = if upstream.key.is_some() { "its key is set" } else { "without a key" };

@@ -5,7 +5,7 @@ use kernel::OsEntropy;
 
 use super::*;
 use crate::config::{DEFAULT, ENTERPRISE, Places};
-use crate::{edition, home, init, keys};
+use crate::{edition, home, keys};
 
 /// A data directory as `taskforce init` leaves it, with this profile.
 fn installed(dir: &std::path::Path, profile: &str) -> Settings {
@@ -15,7 +15,7 @@ fn installed(dir: &std::path::Path, profile: &str) -> Settings {
     let settings = settings(&home);
     keys::generate(&settings, &Environment::default(), &OsEntropy).unwrap();
     let db = opening::open(&settings, &Environment::default()).unwrap();
-    init::publish_key(&settings, &db).unwrap();
+    opening::publish_key(&settings, &db).unwrap();
     edition::first_key(&settings, &db).unwrap();
     settings
 }
