@@ -51,7 +51,7 @@ impl Problem {
     /// A problem that the caller may read about.
     pub fn client(kind: Kind, error: &impl fmt::Display) -> Self {
         let mut problem = Self::new(kind);
-        problem.0.detail = Some(error.to_string());
+        problem.0.detail = Some(shortened(error.to_string()));
         problem
     }
 
@@ -70,7 +70,7 @@ impl Problem {
     /// One more field that is not acceptable.
     #[must_use]
     pub fn and_field(mut self, pointer: impl Into<String>, detail: &impl fmt::Display) -> Self {
-        self.0.errors.push(FieldError { pointer: pointer.into(), detail: detail.to_string() });
+        self.0.errors.push(FieldError { pointer: shortened(pointer.into()), detail: shortened(detail.to_string()) });
         self
     }
 
@@ -155,6 +155,16 @@ impl Problem {
             "request failed: {chain}"
         );
     }
+}
+
+/// Words repeat what a client sent, and may be as long: nobody reads more than this.
+fn shortened(mut text: String) -> String {
+    const MOST: usize = 500;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Debug for Problem {

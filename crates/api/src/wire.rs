@@ -29,7 +29,7 @@ impl<T: fmt::Display> Serialize for Written<T> {
 
 /// An exact amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `amount` and `currency`")]
 pub(crate) struct Amount {
     /// A decimal number with at most nine places.
     #[schema(value_type = String, example = "0.0025")]

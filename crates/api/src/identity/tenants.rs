@@ -30,7 +30,7 @@ pub(crate) struct TenantPath {
 
 /// What a tenant may have.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `max_agents` and `features`")]
 pub(crate) struct SettingsIo {
     /// How many agents it may have; null for no limit.
     #[serde(default)]

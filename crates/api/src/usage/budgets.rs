@@ -27,7 +27,7 @@ pub(crate) struct BudgetPath {
 
 /// Whose calls a budget limits.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `type` and `id`")]
 pub(crate) struct ScopeIo {
     /// `tenant`, `agent` or `user`.
     #[serde(rename = "type")]

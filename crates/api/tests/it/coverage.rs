@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::operations::{Things, all};
+use crate::operations::{Operation, Things, all};
 use crate::world::{Answer, Ask, World, on_both_engines};
 
 /// What needs no credentials.
@@ -76,7 +76,7 @@ fn what_does_not_exist_and_what_is_not_ones_own_get_the_same_answer() {
             key: "AAAAAAAAAAAA".to_owned(),
             user: "usr_00000000000070008000000000000000".to_owned(),
         };
-        for operation in all().into_iter().filter(crate::operations::Operation::is_about_something) {
+        for operation in all().into_iter().filter(Operation::is_about_something) {
             let foreign = world.send("gina", things.ask(&operation)).await;
             let missing = world.send("gina", nothing.ask(&operation)).await;
             let told = |answer: &Answer, things: &Things| {
@@ -121,7 +121,7 @@ fn who_may_do_what() {
 #[test]
 fn a_change_leaves_exactly_one_entry_and_so_does_its_refusal() {
     on_both_engines(async |world| {
-        for operation in all().into_iter().filter(|operation| operation.changes()) {
+        for operation in all().into_iter().filter(Operation::changes) {
             let things = Things::of(world).await;
             let (name, ask) = things.permitted(world, &operation).await;
             let before = world.entry_count();

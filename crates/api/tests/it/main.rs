@@ -1,6 +1,21 @@
 //! The whole interface, through the real router, on both engines.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "this is test code: it fails as tests do"
+)]
+
 mod coverage;
 mod document;
+mod faults;
+mod gateway;
+mod hostile;
+mod idempotency;
 mod operations;
+mod revisions;
+mod story;
+mod system;
 mod world;

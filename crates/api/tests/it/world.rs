@@ -23,16 +23,23 @@ use usage::Purse;
 
 /// The application, its model server, and everybody's keys.
 ///
-/// acme-corp has bob and carol (admin), alice (agent_designer), olivia (operator), vera (viewer), adam (auditor) and
+/// acme-corp has bob and carol (admin), alice (designer), olivia (operator), vera (viewer), adam (auditor) and
 /// nina, who has no role; globex has gina (admin); petra manages the platform.
 #[derive(Debug)]
 pub(crate) struct World<'t> {
     pub(crate) tester: &'t Tester,
-    pub(crate) app: App,
     pub(crate) upstream: Upstream,
-    front: Front,
+    node: Node,
     keys: HashMap<String, Secret<String>>,
+    key_ids: HashMap<String, String>,
     users: HashMap<String, String>,
+}
+
+/// One running server.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) app: App,
+    front: Front,
 }
 
 pub(crate) const PEOPLE: [(&str, &[&str]); 6] = [
@@ -45,10 +52,16 @@ pub(crate) const PEOPLE: [(&str, &[&str]); 6] = [
 ];
 
 /// Runs `test` in a world of its own on each engine.
+#[expect(clippy::needless_pass_by_value, reason = "a test reads better without the reference")]
 pub(crate) fn on_both_engines(test: impl AsyncFn(&World<'_>)) {
+    on_both_engines_with(Duration::from_secs(30), &test);
+}
+
+/// The same, with an upstream that has so much time to begin its answer.
+pub(crate) fn on_both_engines_with(patience: Duration, test: &impl AsyncFn(&World<'_>)) {
     testkit::on_both_engines(|tester| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let world = runtime.block_on(World::start(tester));
+        let world = runtime.block_on(World::start(tester, patience));
         runtime.block_on(test(&world));
     });
 }
@@ -126,46 +139,19 @@ impl Ask {
 }
 
 impl<'t> World<'t> {
-    async fn start(tester: &'t Tester) -> Self {
+    async fn start(tester: &'t Tester, patience: Duration) -> Self {
         let upstream = Upstream::start().await;
-        let mut world = block_in_place(|| Self::new(tester, upstream));
+        let node = block_in_place(|| Node::new(tester, &tester.db, &upstream.url(), patience));
+        let mut world =
+            Self { tester, node, upstream, keys: HashMap::new(), users: HashMap::new(), key_ids: HashMap::new() };
         world.populate().await;
         world
-    }
-
-    fn new(tester: &'t Tester, upstream: Upstream) -> Self {
-        let db = tester.db.clone();
-        let config = UpstreamConfig {
-            name: "fake".to_owned(),
-            url: upstream.url(),
-            key: Some(Secret::new("sk-upstream".to_owned())),
-            models: vec!["gpt-*".to_owned()],
-            allow_private: true,
-        };
-        let upstreams = Upstreams::new(&[config], Duration::from_secs(5)).unwrap();
-        let purse = Purse::new(tester.moment().id());
-        let (gateway, sequencer) = Gateway::new(db.clone(), upstreams, purse).unwrap();
-        std::thread::spawn(move || sequencer.run());
-        let signing = audit::Signer::generate(&*tester.clock);
-        let parts = Parts {
-            db: db.clone(),
-            directory: Arc::new(Directory::load(&db).unwrap()),
-            gateway,
-            signer: Arc::new(audit::Signer::parse(db.instance(), &signing).unwrap()),
-            followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
-            about: About { version: "0.1.0", edition: "enterprise", parts: vec!["rbac".to_owned()] },
-        };
-        let app = App::new(parts);
-        let ids = RequestIds::new(tester.clock.clone(), tester.clock.clone());
-        let front = Front::new(api::router(app.clone()), Limits::default(), ids);
-        let (keys, users) = (HashMap::new(), HashMap::new());
-        Self { tester, app, upstream, front, keys, users }
     }
 
     async fn populate(&mut self) {
         let platform = block_in_place(|| {
             let made = identity::bootstrap(&self.tester.db, &self.tester.moment()).unwrap().unwrap();
-            self.app.refresh().unwrap();
+            self.node.app.refresh().unwrap();
             made
         });
         self.keys.insert("petra".to_owned(), platform.secret);
@@ -178,9 +164,11 @@ impl<'t> World<'t> {
         for (name, roles) in PEOPLE {
             let body = json!({ "username": name, "roles": roles });
             let user = self.send("bob", Ask::post("/api/v1/admin/users", &body)).await.expect(201).get("/id");
-            let key = self.new_key("bob", &json!({ "user_id": user, "name": "first" })).await;
+            let key = Ask::post("/api/v1/admin/keys", &json!({ "user_id": user, "name": "first" }));
+            let key = self.send("bob", key).await.expect(201);
             self.users.insert(name.to_owned(), user);
-            self.keys.insert(name.to_owned(), key);
+            self.keys.insert(name.to_owned(), Secret::new(key.get("/secret")));
+            self.key_ids.insert(name.to_owned(), key.get("/id"));
         }
     }
 
@@ -192,6 +180,38 @@ impl<'t> World<'t> {
     /// The id of somebody.
     pub(crate) fn id(&self, name: &str) -> &str {
         &self.users[name]
+    }
+
+    /// Somebody's key.
+    pub(crate) fn key(&self, name: &str) -> &Secret<String> {
+        &self.keys[name]
+    }
+
+    /// The public part of somebody's key.
+    pub(crate) fn key_id(&self, name: &str) -> &str {
+        &self.key_ids[name]
+    }
+
+    /// The server itself.
+    pub(crate) fn app(&self) -> &App {
+        &self.node.app
+    }
+
+    /// Another server on the same database.
+    pub(crate) fn second_node(&self) -> Node {
+        block_in_place(|| {
+            Node::new(self.tester, &self.tester.second_node(), &self.upstream.url(), Duration::from_secs(30))
+        })
+    }
+
+    /// Makes every commit fail, or succeed again.
+    pub(crate) fn refuse_commits(&self, refuse: bool) {
+        block_in_place(|| self.tester.db.refuse_commits(refuse).unwrap());
+    }
+
+    /// Bounds the size of an SQLite file as a full disk would.
+    pub(crate) fn limit_pages(&self, pages: Option<u32>) {
+        block_in_place(|| self.tester.db.limit_pages(pages).unwrap());
     }
 
     /// The answer to somebody's request.
@@ -209,26 +229,12 @@ impl<'t> World<'t> {
 
     /// The answer to a request with this key, or without one.
     pub(crate) async fn ask(&self, key: Option<&Secret<String>>, ask: Ask) -> Answer {
-        let (head, body) = self.open(key, ask).await.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status, headers: head.headers, body }
+        self.node.ask(key, ask).await
     }
 
     /// The beginning of the answer to somebody's request; its body is still to be read.
     pub(crate) async fn begin(&self, name: &str, ask: Ask) -> Response {
-        self.open(Some(&self.keys[name]), ask).await
-    }
-
-    async fn open(&self, key: Option<&Secret<String>>, ask: Ask) -> Response {
-        let Ask { method, path, headers, body } = ask;
-        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        if let Some(key) = key {
-            request = request.header("authorization", format!("Bearer {}", key.expose()));
-        }
-        self.front.answer(request.body(Body::from(body)).unwrap()).await
+        self.node.open(Some(&self.keys[name]), ask).await
     }
 
     /// How many entries all logs have.
@@ -296,6 +302,60 @@ impl<'t> World<'t> {
         let agent = self.agent().await;
         self.publish(&self.draft(&agent, "1.0.0").await).await;
         agent
+    }
+}
+
+impl Node {
+    /// A server on `db`. Blocks.
+    fn new(tester: &Tester, db: &store::Database, upstream: &str, patience: Duration) -> Self {
+        let config = UpstreamConfig {
+            name: "fake".to_owned(),
+            url: upstream.to_owned(),
+            key: Some(Secret::new("sk-upstream".to_owned())),
+            models: vec!["gpt-*".to_owned()],
+            allow_private: true,
+        };
+        let upstreams = Upstreams::new(&[config], patience).unwrap();
+        let purse = Purse::new(tester.moment().id());
+        let (gateway, sequencer) = Gateway::new(db.clone(), upstreams, purse).unwrap();
+        std::thread::spawn(move || sequencer.run());
+        let signing = audit::Signer::generate(&*tester.clock);
+        let parts = Parts {
+            db: db.clone(),
+            directory: Arc::new(Directory::load(db).unwrap()),
+            gateway,
+            signer: Arc::new(audit::Signer::parse(db.instance(), &signing).unwrap()),
+            followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
+            about: About { version: "0.1.0", edition: "enterprise", parts: vec!["rbac".to_owned()] },
+        };
+        let app = App::new(parts);
+        let ids = RequestIds::new(Arc::clone(&tester.clock) as _, Arc::clone(&tester.clock) as _);
+        let front = Front::new(api::router(app.clone()), Limits::default(), ids);
+        Self { app, front }
+    }
+
+    /// Takes over what other nodes changed.
+    pub(crate) fn refresh(&self) {
+        block_in_place(|| self.app.refresh().unwrap());
+    }
+
+    /// The answer to a request with this key, or without one.
+    pub(crate) async fn ask(&self, key: Option<&Secret<String>>, ask: Ask) -> Answer {
+        let (head, body) = self.open(key, ask).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    async fn open(&self, key: Option<&Secret<String>>, ask: Ask) -> Response {
+        let Ask { method, path, headers, body } = ask;
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {}", key.expose()));
+        }
+        self.front.answer(request.body(Body::from(body)).unwrap()).await
     }
 }
 
