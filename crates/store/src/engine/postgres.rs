@@ -22,8 +22,12 @@ pub(crate) struct PostgresConn {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long what was sent may remain unacknowledged by the other machine.
+/// How long what was sent may remain unacknowledged by the other machine, and how long it may be silent until it is
+/// asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// How often it is then asked.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// What a session must have whatever the server's and the role's defaults are: an acknowledged commit is on the disk,
 /// and a lock that another node holds is not waited for without end.
@@ -36,6 +40,7 @@ impl PostgresConn {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::unavailable)?;
         let mut config = config.clone();
         config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE);
+        config.keepalives_idle(SILENCE).keepalives_interval(PULSE).keepalives_retries(3);
         let (client, connection) = runtime
             .block_on(async { tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await })
             .map_err(StoreError::unavailable)??;
