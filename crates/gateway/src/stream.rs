@@ -14,15 +14,13 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use usage::Tokens;
 
-use crate::call::{Ending, Flight, STOPPED};
+use crate::flight::{Ending, Flight, STOPPED};
 use crate::recorder::Durable;
 use crate::sse::{self, Splitter};
 use crate::wire;
 
 /// How long a stream may be silent.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long an answer may take altogether.
-pub(crate) const TOTAL: Duration = Duration::from_mins(10);
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -31,6 +29,12 @@ pub enum Body {
     Whole(Full<Bytes>),
     /// As a stream of events.
     Relay(Box<Relay>),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::whole(Bytes::new())
+    }
 }
 
 impl Body {
@@ -101,7 +105,7 @@ impl Relay {
             ready: VecDeque::new(),
             stage: Stage::Relaying,
             silence: Box::pin(tokio::time::sleep_until(now + IDLE)),
-            deadline: now + TOTAL,
+            deadline: now + wire::TOTAL,
         }
     }
 
@@ -187,13 +191,13 @@ impl Relay {
         }
     }
 
-    /// The upstream ended without `[DONE]`: complete if it reported what it used, broken off if not.
+    /// The upstream ended without a whole `[DONE]` event: complete if it only lacks its blank line, or reported what was
+    /// used; broken off if not. An event without its end is none to its reader, and would swallow the one that says so.
     fn upstream_ended(&mut self) {
-        let rest = self.splitter.rest();
-        if let Some(tokens) = self.tokens.take() {
-            return self.finish(&Ending::Completed(Some(tokens)), rest);
+        let (rest, tokens) = (self.splitter.rest(), self.tokens.take());
+        if tokens.is_some() || &*sse::data(&rest) == b"[DONE]" {
+            return self.finish(&Ending::Completed(tokens), rest);
         }
-        self.pass(rest);
         self.break_off("the upstream ended the stream early");
     }
 
