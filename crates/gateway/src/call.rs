@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
-use authz::{Action, Caller, Forbidden, Grant, Permission};
+use authz::{Caller, Forbidden, Grant};
 use bytes::Bytes;
 use catalog::Published;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
-use kernel::{AgentId, CallId, UserId, VersionId};
+use kernel::AgentId;
 use store::Attributed;
-use tokio_util::sync::WaitForCancellationFutureOwned;
-use usage::{BudgetExhausted, Charge, LeaseError, Measure, Price, Reservation, Tokens};
+use usage::{BudgetExhausted, LeaseError, Price, Reservation};
 
-use crate::entries::{self, Bill};
+use crate::entries;
+use crate::facts::Call;
+use crate::flight::{Ending, Flight, Invoke};
 use crate::recorder::{Change, Durable, NotRecorded};
 use crate::request::{ChatRequest, Governed, RequestError};
 use crate::stream::{Body, Relay};
@@ -21,15 +22,6 @@ use crate::transcript::Transcript;
 use crate::upstream::{SendError, Upstream};
 use crate::view::View;
 use crate::{Gateway, wire};
-
-/// Running an agent's published version.
-#[derive(Debug)]
-pub struct Invoke;
-
-impl Action for Invoke {
-    const NAME: &'static str = "gateway.call";
-    const PERMISSION: Option<Permission> = Some(Permission::AgentExecute);
-}
 
 /// What a client asks of the gateway.
 #[derive(Debug)]
@@ -99,49 +91,6 @@ pub enum ChatError {
         /// What happened.
         reason: &'static str,
     },
-}
-
-/// What the records of a call say of it.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) id: CallId,
-    pub(crate) agent: AgentId,
-    pub(crate) version: VersionId,
-    pub(crate) digest: String,
-    pub(crate) view: u64,
-    pub(crate) user: UserId,
-    pub(crate) price: Price,
-    pub(crate) upstream: String,
-    pub(crate) stream: bool,
-    pub(crate) wants_usage: bool,
-    pub(crate) input_bound: u64,
-    pub(crate) output_bound: u64,
-}
-
-/// How a call ended.
-#[derive(Debug)]
-pub(crate) enum Ending {
-    /// The upstream answered; what it reported, if it did.
-    Completed(Option<Tokens>),
-    /// The upstream took no call: nothing is charged.
-    Refused(&'static str),
-    /// The answer broke off: it is charged as far as it came.
-    BrokenOff(&'static str),
-    /// The client went away.
-    Aborted,
-}
-
-/// Why a call that still ran ended when the server did.
-pub(crate) const STOPPED: &str = "the server stopped";
-
-/// A call on its way. It ends once: by [`Flight::end`], or, when it is dropped, as aborted.
-#[derive(Debug)]
-pub(crate) struct Flight {
-    gateway: Arc<Gateway>,
-    grant: Grant<Invoke>,
-    call: Arc<Call>,
-    reservation: Option<Reservation>,
-    pub(crate) answer: Transcript,
 }
 
 impl Gateway {
@@ -239,7 +188,7 @@ impl Gateway {
         mut reservation: Reservation,
         body: &[u8],
     ) -> (Flight, Durable) {
-        let row = reservation.open(usage_call(&call));
+        let row = reservation.open(usage::Call::from(&*call));
         let entry = Attributed::new(&grant, entries::requested(&call, reservation.amount(), body));
         let opened = self.recorder().submit(grant.tenant().clone(), entry, Change::Opened(row));
         let (gateway, reservation, answer) = (Arc::clone(self), Some(reservation), Transcript::new());
@@ -253,27 +202,7 @@ fn output_bound(price: &Price, governed: &Governed) -> u64 {
     each.saturating_mul(governed.choices)
 }
 
-fn usage_call(call: &Call) -> usage::Call {
-    usage::Call {
-        id: call.id.clone(),
-        agent: call.agent.clone(),
-        version: call.version.clone(),
-        user: call.user.clone(),
-        model: call.price.model.clone(),
-        price_id: call.price.id.clone(),
-    }
-}
-
 impl Flight {
-    pub(crate) fn call(&self) -> &Call {
-        &self.call
-    }
-
-    /// Resolves when the server ends what still runs.
-    pub(crate) fn stopped(&self) -> WaitForCancellationFutureOwned {
-        self.gateway.stop().clone().cancelled_owned()
-    }
-
     /// The upstream's answer has begun, or there is none.
     async fn answered(self, answer: Result<Response<Incoming>, SendError>) -> Result<Response<Body>, ChatError> {
         let response = match answer {
@@ -332,60 +261,5 @@ impl Flight {
         *reply.status_mut() = status;
         *reply.body_mut() = Body::whole(body);
         Ok(reply)
-    }
-
-    async fn record(mut self, ending: Ending) -> Result<u64, NotRecorded> {
-        self.end(&ending).await.unwrap_or(Err(NotRecorded::Unavailable))
-    }
-
-    /// Settles the call and hands in its end. Called once; a second call finds nothing to end.
-    pub(crate) fn end(&mut self, ending: &Ending) -> Durable {
-        let Some(reservation) = self.reservation.take() else {
-            return tokio::sync::oneshot::channel().1;
-        };
-        let (action, reason, charge, measure) = self.weigh(ending);
-        let settled = reservation.settle(charge);
-        let tokens = settled.charge().tokens();
-        let bill = Bill { tokens: &tokens, cost: settled.cost(), estimated: measure != Measure::Reported, reason };
-        let entry = Attributed::new(&self.grant, entries::ended(action, &self.call, &bill, &self.answer));
-        let usage = usage::Usage { call: usage_call(&self.call), measure, settled };
-        self.gateway.recorder().submit(self.grant.tenant().clone(), entry, Change::Ended(Box::new(usage)))
-    }
-
-    /// What the ending is called and what it costs: never less than what is known to have been used, never more than
-    /// what was held unless the upstream reports more.
-    fn weigh(&self, ending: &Ending) -> (&'static str, Option<&'static str>, Charge, Measure) {
-        let price = &self.call.price;
-        match ending {
-            Ending::Completed(Some(tokens)) => (entries::COMPLETED, None, price.charge(tokens), Measure::Reported),
-            Ending::Completed(None) => {
-                let reason = Some("the upstream reported no usage");
-                (entries::COMPLETED, reason, self.estimate(), Measure::Estimated)
-            }
-            Ending::Refused(reason) => (entries::FAILED, Some(reason), Charge::nothing(price), Measure::Reported),
-            Ending::BrokenOff(reason) => (entries::FAILED, Some(reason), self.estimate(), Measure::Estimated),
-            Ending::Aborted => {
-                let reason = Some("the client went away");
-                (entries::ABORTED, reason, self.estimate(), Measure::Estimated)
-            }
-        }
-    }
-
-    /// Counts every byte that passed as a token; of a whole answer nothing passed, so it counts as the longest that it
-    /// may be. Never more than what was held.
-    fn estimate(&self) -> Charge {
-        let bound = self.call.output_bound;
-        let output = if self.call.stream { self.answer.length().min(bound) } else { bound };
-        self.call.price.charge(&Tokens { input: self.call.input_bound, cached: 0, output })
-    }
-}
-
-impl Drop for Flight {
-    /// The client went away, or the server stops: the call's end is handed in, and nobody waits for it.
-    fn drop(&mut self) {
-        if self.reservation.is_some() {
-            let stopped = self.gateway.stop().is_cancelled();
-            drop(self.end(if stopped { &Ending::BrokenOff(STOPPED) } else { &Ending::Aborted }));
-        }
     }
 }

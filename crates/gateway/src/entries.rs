@@ -5,7 +5,7 @@ use serde_json::json;
 use store::{Entry, Outcome, Policy, Resource};
 use usage::Tokens;
 
-use crate::call::Call;
+use crate::facts::Call;
 use crate::transcript::Transcript;
 
 /// A call was allowed and begun. Durable before the first byte of its answer leaves.

@@ -22,6 +22,8 @@
 mod address;
 mod call;
 pub mod entries;
+mod facts;
+mod flight;
 mod recorder;
 mod recovery;
 mod request;
@@ -40,7 +42,8 @@ use store::{Database, StoreError};
 use tokio_util::sync::CancellationToken;
 use usage::Purse;
 
-pub use call::{Asked, ChatError, Invoke};
+pub use call::{Asked, ChatError};
+pub use flight::Invoke;
 pub use recorder::{NotRecorded, Sequencer};
 pub use recovery::recover;
 pub use request::{ChatRequest, Governed, RequestError};

@@ -1,5 +1,7 @@
 //! The parts of OpenAI's chat completions that the gateway reads, and the answers it passes on.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
@@ -9,8 +11,8 @@ use kernel::CallId;
 use serde::Deserialize;
 use usage::Tokens;
 
-use crate::stream::Body;
-
+/// How long an answer may take altogether.
+pub(crate) const TOTAL: Duration = Duration::from_mins(10);
 /// The largest answer in one piece.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -80,8 +82,8 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 /// An answer like the upstream's, without a body yet.
-pub(crate) fn reply(response: &Response<Incoming>, call: &CallId) -> Response<Body> {
-    let mut reply = Response::new(Body::whole(Bytes::new()));
+pub(crate) fn reply<B: Default>(response: &Response<Incoming>, call: &CallId) -> Response<B> {
+    let mut reply = Response::new(B::default());
     let kind = response.headers().get(CONTENT_TYPE).cloned();
     let headers: &mut HeaderMap = reply.headers_mut();
     headers.insert(CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/json")));
@@ -99,7 +101,7 @@ pub(crate) fn reply(response: &Response<Incoming>, call: &CallId) -> Response<Bo
 /// The whole body, or nothing when it breaks off, is too large or takes longer than ten minutes.
 pub(crate) async fn collect(body: Incoming) -> Result<Bytes, ()> {
     let limited = Limited::new(body, MAX_ANSWER);
-    let collected = tokio::time::timeout(crate::stream::TOTAL, limited.collect()).await;
+    let collected = tokio::time::timeout(TOTAL, limited.collect()).await;
     Ok(collected.map_err(|_| ())?.map_err(|_| ())?.to_bytes())
 }
 
