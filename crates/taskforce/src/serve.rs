@@ -1,6 +1,7 @@
 //! `taskforce serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use api::server::Server;
@@ -33,6 +34,8 @@ pub(crate) enum ServeError {
     NoRootKey(Origin),
     #[error("the root key in {0} is gone, and the database is sealed with it: restore it from its copy")]
     LostRootKey(Origin),
+    #[error("the signing key in `{0}` is gone, and the checkpoints are signed with it: restore it from its copy")]
+    LostSigningKey(PathBuf),
     #[error("cannot listen on `{address}`")]
     Listen { address: SocketAddr, source: std::io::Error },
 }
@@ -84,25 +87,30 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Makes keys where there are none, but only for a server that nobody else can reach and that has no data yet. Says
-/// whether it did.
+/// whether it did. A key that the data needs is never made anew: what the old one sealed would not open, and what it
+/// signed would not fit together with what the new one signs.
 fn prepare_keys(settings: &Settings, environment: &Environment) -> Result<bool, Failure> {
     let origin = keys::root_origin(settings, environment)?;
-    let missing = matches!(&origin, Origin::File(path) if !path.exists());
-    let DatabaseAt::Sqlite(database) = &settings.database else {
-        return if missing { Err(ServeError::NoRootKey(origin).into()) } else { Ok(false) };
-    };
-    if missing && database.exists() {
-        return Err(ServeError::LostRootKey(origin).into());
-    }
-    if missing && !settings.profile.listen.ip().is_loopback() {
-        return Err(ServeError::NoRootKey(origin).into());
-    }
-    if !missing && settings.signing_file().exists() {
+    let rootless = matches!(&origin, Origin::File(path) if !path.exists());
+    let signing = settings.signing_file();
+    if !rootless && signing.exists() {
         return Ok(false);
+    }
+    let fresh = match &settings.database {
+        DatabaseAt::Sqlite(database) => !database.exists(),
+        DatabaseAt::Postgres { .. } => false,
+    };
+    match (rootless, fresh) {
+        (true, false) => return Err(ServeError::LostRootKey(origin).into()),
+        (false, false) => return Err(ServeError::LostSigningKey(signing).into()),
+        (true, true) if !settings.profile.listen.ip().is_loopback() => {
+            return Err(ServeError::NoRootKey(origin).into());
+        }
+        (_, true) => {}
     }
     settings.home.create()?;
     keys::generate(settings, environment, &OsEntropy)?;
-    Ok(missing)
+    Ok(rootless)
 }
 
 struct Greeting {

@@ -167,7 +167,7 @@ fn self_check(db: &Database, ledger: &store::Ledger, last: Option<u64>) -> Check
     match report.findings.first() {
         None => {
             let (size, checked) = (grouped(report.size), grouped(checked));
-            Check::good("ledger", format!("`{}`: {size} entries, the last {checked} of them checked", ledger.tenant))
+            Check::good("ledger", format!("`{}`: {checked} of {size} entries checked, the last ones", ledger.tenant))
         }
         Some(first) => {
             let count = report.findings.len() as u64 + report.more;

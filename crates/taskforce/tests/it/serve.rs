@@ -49,11 +49,17 @@ fn without_secrets_a_server_runs_for_development_only() {
     assert_eq!(again.ask("GET", "/api/v1/whoami", &key, None).0, 200);
     assert_eq!(again.stop().0, Some(0));
 
-    // The database is sealed: a new key would not open it, so none is made.
-    fs::remove_file(data.join("keys/encryption.key")).unwrap();
-    let lost = run(&["serve", "--data", path(&data)]);
-    assert_eq!(lost.status.code(), Some(2));
-    assert!(stderr(&lost).contains("restore it from its copy"), "{}", stderr(&lost));
+    // The database is sealed and its checkpoints are signed: a new key would fit neither, so none is made.
+    for lost in ["signing", "encryption"] {
+        fs::remove_file(data.join("keys").join(lost).with_extension("key")).unwrap();
+        let refused = run(&["serve", "--data", path(&data)]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(
+            stderr(&refused).contains("is gone") && stderr(&refused).contains("restore it"),
+            "{}",
+            stderr(&refused)
+        );
+    }
 }
 
 #[test]
