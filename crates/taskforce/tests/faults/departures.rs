@@ -124,6 +124,7 @@ async fn each_failure_of_a_model_server_has_its_answer_and_its_end() {
     let _turn = turn();
     let upstream = Upstream::start().await;
     let installation = Installation::set_up(Engine::Sqlite, upstream.address);
+    installation.adjust("upstream_seconds: 120", "upstream_seconds: 1");
     let server = installation.serve();
     let world = World::create(server.address, &installation.platform).await;
     let mut olivia = Client::new(server.address, &world.olivia);

@@ -81,8 +81,7 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// Sets up an installation whose model server is at `upstream`. One that does not answer is given up after a
-    /// second.
+    /// Sets up an installation whose model server is at `upstream`.
     pub(crate) fn set_up(engine: Engine, upstream: SocketAddr) -> Self {
         let folder = tempfile::Builder::new().prefix("taskforce-faults-").tempdir().unwrap();
         let mut init = product(folder.path());
@@ -95,7 +94,6 @@ impl Installation {
         let installation = Self { folder, engine, platform };
         let server = format!("{{name: fake, url: \"http://{upstream}/v1\", models: [\"*\"], allow_private: true}}");
         installation.adjust("upstreams: []", &format!("upstreams:\n  - {server}"));
-        installation.adjust("upstream_seconds: 120", "upstream_seconds: 1");
         installation
     }
 
@@ -128,6 +126,18 @@ impl Installation {
     /// Starts a server and waits until it listens.
     pub(crate) fn serve(&self) -> Server {
         self.serve_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Starts a server and kills it before it has said anything.
+    pub(crate) async fn start_and_kill(&self, after: Duration) {
+        let mut serve = product(self.folder());
+        let log = OpenOptions::new().create(true).append(true).open(self.folder().join("log")).unwrap();
+        let mut child =
+            serve.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        tokio::time::sleep(after).await;
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself:\n{}", tail(&self.folder().join("log")));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     pub(crate) fn serve_on(&self, listen: SocketAddr) -> Server {

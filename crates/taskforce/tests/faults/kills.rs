@@ -8,10 +8,11 @@ use serde_json::json;
 use crate::client::Client;
 use crate::installation::{Engine, Installation, turn};
 use crate::ledger::{Ledger, all, verify};
-use crate::load::{Asked, Dice, Load, Mix, Note, create_agent};
+use crate::load::{Asked, Dice, Load, Mix, Note, asked_for, create_agent};
 use crate::upstream::Upstream;
 use crate::world::{World, budget, nanos, publish, text};
 
+/// With every change; `TASKFORCE_FAULTS_KILLS` asks for more.
 const KILLS: u32 = 50;
 const CLIENTS: usize = 16;
 /// So often the package is exported and verified, besides at the end.
@@ -38,15 +39,20 @@ async fn kill_again_and_again(engine: Engine) {
     let mut bob = Client::new(server.address, &world.bob);
     let tight = publish(&mut bob, server.address, &world).await;
     let scope = json!({"type": "agent", "id": tight});
-    let trial = budget(&mut bob, &scope, "0.006").await;
+    let trial = budget(&mut bob, &scope, "0.003").await;
     let mut told = Told::default();
     let mut ledger = Ledger::new();
-    for round in 1..=KILLS {
+    let kills = asked_for("TASKFORCE_FAULTS_KILLS").unwrap_or(KILLS);
+    for round in 1..=kills {
         let load = Load::start(server.address, &world, CLIENTS, &Mix::of(&[&world.agent, &tight]));
         // The random moment is what this is about.
         tokio::time::sleep(Duration::from_millis(dice.between(30, 300))).await;
         server.kill();
         let notes = load.ended().await;
+        if round % 3 == 0 {
+            // It may die while it closes what its death before left open.
+            installation.start_and_kill(Duration::from_millis(dice.between(5, 80))).await;
+        }
         server = installation.serve();
         told.recovered += server.recovered;
         let mut alice = Client::new(server.address, &world.alice);
@@ -66,8 +72,8 @@ async fn kill_again_and_again(engine: Engine) {
         }
     }
     told.compare_rows(&mut Client::new(server.address, &world.bob), &ledger, (&tight, &trial)).await;
-    println!("{KILLS} kills: {told}");
-    assert!(told.agents.len() > 100 && told.completed > 100 && told.cut > 0 && told.recovered > 0, "{told}");
+    println!("{kills} kills: {told}");
+    assert!(told.agents.len() > 50 && told.completed > 50 && told.cut > 0 && told.recovered > 0, "{told}");
 }
 
 /// Everything that clients were told, over all lives of the server.

@@ -143,6 +143,11 @@ pub(crate) fn unique_name() -> String {
     format!("agent-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A number that the environment sets.
+pub(crate) fn asked_for<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    std::env::var_os(variable)?.to_string_lossy().parse().ok()
+}
+
 /// Reproducible chance.
 #[derive(Debug)]
 pub(crate) struct Dice(u64);
@@ -150,9 +155,7 @@ pub(crate) struct Dice(u64);
 impl Dice {
     /// Seeded by `TASKFORCE_FAULTS_SEED`, or by chance; the seed is printed.
     pub(crate) fn thrown(what: &str) -> Self {
-        let given = std::env::var_os("TASKFORCE_FAULTS_SEED");
-        let given = given.and_then(|seed| seed.to_string_lossy().parse().ok());
-        let seed = given.unwrap_or_else(|| RandomState::new().hash_one(what) % 1_000_000);
+        let seed = asked_for("TASKFORCE_FAULTS_SEED").unwrap_or_else(|| RandomState::new().hash_one(what) % 1_000_000);
         println!("{what}: TASKFORCE_FAULTS_SEED={seed}");
         Self(seed)
     }
