@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use kernel::AgentId;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -38,7 +38,7 @@ pub enum RequestError {
 }
 
 /// Fields that some gateways let a client choose the upstream or another model by. Here they are refused.
-const REROUTING: [&str; 12] = [
+const REROUTING: [&str; 15] = [
     "api_base",
     "base_url",
     "api_key",
@@ -51,6 +51,9 @@ const REROUTING: [&str; 12] = [
     "fallbacks",
     "provider",
     "route",
+    "deployment_id",
+    "model_list",
+    "user_config",
 ];
 
 /// Fields that are read or written here, besides the version's parameters.
@@ -87,6 +90,9 @@ impl<'a> ChatRequest<'a> {
         let messages: Vec<&RawValue> = read(&fields, "messages")?.unwrap_or_default();
         if messages.is_empty() {
             return Err(invalid("/messages", "must be an array with at least one message"));
+        }
+        if let Some(at) = messages.iter().position(|message| !message.get().starts_with('{')) {
+            return Err(invalid(&format!("/messages/{at}"), "must be an object"));
         }
         Ok(Self {
             model: read(&fields, "model")?,
@@ -186,24 +192,25 @@ impl<'a> ChatRequest<'a> {
         Ok(())
     }
 
+    /// Refuses what the version does not have: other functions, in today's form or the older one, and tools that a
+    /// provider brings along or fetches from elsewhere.
     fn check_tools(&self, definition: &Definition) -> Result<(), RequestError> {
-        let may = |name: &str| definition.tools().iter().any(|known| known.name() == name);
+        let foreign = |pointer: String, tool: &str| Err(RequestError::ForeignTool { pointer, tool: tool.to_owned() });
+        let known = |name: &str| definition.tools().iter().any(|known| known.name() == name);
         let tools: Vec<Tool> = read(&self.fields, "tools")?.unwrap_or_default();
         for (at, tool) in tools.iter().enumerate() {
-            let name = tool.function.as_ref().map(|function| function.name.as_str());
-            if !name.is_some_and(may) {
-                let tool = name.unwrap_or(&tool.kind).to_owned();
-                return Err(RequestError::ForeignTool { pointer: format!("/tools/{at}"), tool });
+            match &tool.function {
+                Some(function) if tool.kind == "function" && known(&function.name) => {}
+                Some(function) if tool.kind == "function" => return foreign(format!("/tools/{at}"), &function.name),
+                Some(_) | None => return foreign(format!("/tools/{at}"), &tool.kind),
             }
         }
-        // The older name of the same thing.
         let functions: Vec<Function> = read(&self.fields, "functions")?.unwrap_or_default();
-        match functions.into_iter().enumerate().find(|(_, function)| !may(&function.name)) {
-            Some((at, Function { name: tool })) => {
-                Err(RequestError::ForeignTool { pointer: format!("/functions/{at}"), tool })
-            }
-            None => Ok(()),
+        if let Some((at, function)) = functions.iter().enumerate().find(|(_, function)| !known(&function.name)) {
+            return foreign(format!("/functions/{at}"), &function.name);
         }
+        let search: Option<IgnoredAny> = read(&self.fields, "web_search_options")?;
+        if search.is_some() { foreign("/web_search_options".to_owned(), "web_search") } else { Ok(()) }
     }
 
     /// At most so many input tokens: no tokenizer makes more tokens than there are bytes. A picture that is only
@@ -211,7 +218,11 @@ impl<'a> ChatRequest<'a> {
     fn input_bound(&self, body: usize) -> Result<u64, RequestError> {
         const LINKED: usize = 8_192;
         let messages: &RawValue = read(&self.fields, "messages")?.unwrap_or(RawValue::NULL);
-        let linked = messages.get().matches("\"image_url\"").count() + messages.get().matches("\"file_id\"").count();
+        let count = |part| messages.get().matches(part).count();
+        let plain = count("\"image_url\"") + count("\"file_id\"");
+        // Nobody needs to escape a letter: who does may be spelling one of these names.
+        let spelled = count("\\u005") + count("\\u006") + count("\\u007");
+        let linked = plain + spelled;
         u64::try_from(body + linked * LINKED).map_err(|_| invalid("", "the body is too long"))
     }
 }
@@ -249,11 +260,13 @@ pub struct Governed {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct StreamOptions {
     include_usage: Option<bool>,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Tool {
     #[serde(rename = "type", default)]
     kind: String,
@@ -261,6 +274,7 @@ struct Tool {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Function {
     name: String,
 }
@@ -307,7 +321,13 @@ fn read<'a, T: Deserialize<'a>>(
     let Some((_, value)) = fields.iter().find(|(known, _)| known == name) else {
         return Ok(None);
     };
-    serde_json::from_str(value.get()).map_err(|error| invalid(&format!("/{name}"), &error.to_string()))
+    serde_json::from_str(value.get()).map_err(|error| {
+        // A place within the field would be taken for one within the body.
+        let error = error.to_string();
+        let reason = error.split_once(" at line ").map_or(error.as_str(), |(reason, _)| reason);
+        let reason = reason.replace("u64", "a whole number from 0").replace("a sequence", "an array");
+        invalid(&format!("/{name}"), &reason)
+    })
 }
 
 fn invalid(pointer: &str, detail: &str) -> RequestError {
@@ -329,7 +349,8 @@ fn push_messages(body: &mut Vec<u8>, prompt: &str, messages: &str) {
     body.extend_from_slice(b"[{\"role\":\"system\",\"content\":");
     push_string(body, prompt);
     body.extend_from_slice(b"},");
-    body.extend_from_slice(messages.trim_start().trim_start_matches('[').as_bytes());
+    let messages = messages.trim_start();
+    body.extend_from_slice(messages.strip_prefix('[').unwrap_or(messages).as_bytes());
 }
 
 #[cfg(test)]
@@ -471,6 +492,49 @@ mod tests {
     }
 
     #[test]
+    fn a_tool_is_what_its_type_says_and_a_known_name_hides_no_other_kind() {
+        let definition = json!({"model": "m", "tools": ["create_ticket"]});
+        for (field, pointer, named) in [
+            (
+                r#""tools":[{"type":"mcp","server_url":"https://evil.example","function":{"name":"create_ticket"}}]"#,
+                "/tools/0",
+                "mcp",
+            ),
+            (r#""tools":[{"type":"web_search"}]"#, "/tools/0", "web_search"),
+            (r#""tools":[{"type":"custom","custom":{"name":"create_ticket"}}]"#, "/tools/0", "custom"),
+            (r#""functions":[{"name":"create_ticket"},{"name":"wipe"}]"#, "/functions/1", "wipe"),
+            (r#""web_search_options":{}"#, "/web_search_options", "web_search"),
+        ] {
+            let refused = governed(&definition, &format!(r#"{{"messages":[{{}}],{field}}}"#));
+            let Err(RequestError::ForeignTool { pointer: at, tool }) = refused else { panic!("{field}") };
+            assert_eq!((at.as_str(), tool.as_str()), (pointer, named));
+        }
+        assert!(governed(&definition, r#"{"messages":[{}],"functions":null,"web_search_options":null}"#).is_ok());
+    }
+
+    #[test]
+    fn messages_are_objects_so_that_what_goes_upstream_is_json() {
+        let definition = json!({"model": "m", "system_prompt": "Be kind."});
+        for (messages, place) in [("[[{}]]", "/messages/0"), ("[{},1]", "/messages/1"), ("[null]", "/messages/0")] {
+            let refused = governed(&definition, &format!(r#"{{"messages":{messages}}}"#));
+            assert!(matches!(refused, Err(RequestError::Invalid { pointer, .. }) if pointer == place), "{messages}");
+        }
+        assert!(governed(&definition, "{\"messages\":\n [ {} , {} ] }").is_ok());
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_is_refused_in_plain_words() {
+        for (field, words) in [
+            (r#""n":-1"#, "invalid value: integer `-1`, expected a whole number from 0"),
+            (r#""tools":[1]"#, "invalid type: integer `1`, expected an object"),
+            (r#""tools":"x""#, "invalid type: string \"x\", expected an array"),
+        ] {
+            let refused = governed(&json!({"model": "m"}), &format!(r#"{{"messages":[{{}}],{field}}}"#));
+            assert_eq!(refused.err().map(|error| error.to_string()).as_deref(), Some(words));
+        }
+    }
+
+    #[test]
     fn a_request_cannot_choose_its_upstream_and_a_wrong_field_is_named() {
         for field in REROUTING {
             let body = format!(r#"{{"messages":[{{}}],"{field}":"http://evil.example"}}"#);
@@ -497,5 +561,7 @@ mod tests {
         let body = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b"}}]}]}"#;
         let (linked, _) = governed(&json!({"model": "m"}), body).unwrap();
         assert!(linked.input_bound > 8_192);
+        let (spelled, _) = governed(&json!({"model": "m"}), &body.replace("image_url", "image\\u005furl")).unwrap();
+        assert!(spelled.input_bound > 8_192);
     }
 }
