@@ -142,8 +142,11 @@ pub(crate) enum ArchiveError {
     /// It does not end as a package does.
     #[error("not a package, or cut off: it does not end with the end of a zip file")]
     End,
-    /// The directory is not where and as long as the end says.
-    #[error("the zip file's directory is damaged at file {0}")]
+    /// The directory is not where and as long as the end says, or is not spelled in the one way.
+    #[error(
+        "the zip file's directory is not as Taskforce writes it, from file {0} on: it was packed anew by another \
+         program, or is damaged; verify the file as it was exported"
+    )]
     Directory(usize),
     /// Two files have one name.
     #[error("there are two files named `{0}`")]
@@ -152,7 +155,7 @@ pub(crate) enum ArchiveError {
     #[error("`{0}` is not the name of a file in a package")]
     Name(String),
     /// A local header is not what the directory says, or not where the file before it ends.
-    #[error("the zip file's header of `{0}` is damaged")]
+    #[error("the zip file's header of `{0}` is not what its directory says")]
     Header(String),
     /// There is something between the last file and the directory.
     #[error("there are bytes that belong to no file")]

@@ -11,7 +11,7 @@ use tlog::note::VerifierKey;
 use tlog::{Checkpoint, Hash, Tiles, consistency_proof, verify_consistency};
 
 use crate::model::{Head, SignedHead};
-use crate::{package, store};
+use crate::store;
 
 /// Signs the heads of every log of one installation, and remembers what it signed.
 #[derive(Debug)]
@@ -59,9 +59,9 @@ impl Signer {
         self.key.verifier()
     }
 
-    /// Signs the list of a package's files.
-    pub(crate) fn sign_manifest(&self, origin: &str, manifest: &[u8]) -> String {
-        self.key.sign(&package::signed_text(origin, manifest))
+    /// Signs a text that is no checkpoint.
+    pub(crate) fn sign_text(&self, text: &str) -> String {
+        self.key.sign(text)
     }
 
     /// A signer whose key everybody knows.

@@ -3,8 +3,7 @@
 use serde_json::json;
 use store::{Entry, Outcome, Resource};
 
-use crate::model::{Order, Query};
-use crate::refusal::Refusal;
+use crate::model::{Order, Query, Refusal};
 
 /// Every action that this crate records.
 pub const ACTIONS: &[&str] =

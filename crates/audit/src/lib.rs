@@ -64,7 +64,7 @@ pub use checkpoint::{CheckpointError, HeadError, Integrated, Signer, SigningKeyE
 pub use entries::ACTIONS;
 pub use export::{Export, ExportError, Package, export};
 pub use health::{entry_count, writable};
-pub use model::{EntryDetail, EntryView, Head, Order, Payload, Query, SignedHead};
+pub use model::{EntryDetail, EntryView, Head, Order, Payload, Query, Refusal, SignedHead};
 pub use read::{ProofError, Read, ReadError, entries, entry, latest_checkpoint, proof};
-pub use refusal::{PER_MINUTE, Refusal, Refusals, flush_refusals, refused, refused_anonymous};
+pub use refusal::{PER_MINUTE, Refusals, flush_refusals, refused, refused_anonymous};
 pub use verify::verify;

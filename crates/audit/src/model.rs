@@ -1,7 +1,7 @@
 //! What is asked of a ledger and what it answers.
 
 use kernel::{Cursor, PageSize, Timestamp};
-use store::Outcome;
+use store::{Outcome, Resource};
 use tlog::Hash;
 
 /// Which entries to list, and from where.
@@ -94,4 +94,15 @@ pub struct SignedHead {
     pub head: Head,
     /// The signed note (C2SP tlog-checkpoint), verbatim.
     pub note: String,
+}
+
+/// A request that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was tried: the action's name, or method and route where it did not come to an action.
+    pub action: String,
+    /// What it was tried on, if that is known and of the caller's own tenant.
+    pub resource: Option<Resource>,
+    /// The slug of the problem that was answered.
+    pub problem: &'static str,
 }

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::leaf::{from_hex, to_hex};
 use crate::named::{Decided, Named};
-use crate::package::{APPROVALS, VERSIONS};
+
+/// Where a package keeps versions.
+pub(crate) const VERSIONS: &str = "objects/versions/";
+/// Where a package keeps requests for approval.
+pub(crate) const APPROVALS: &str = "objects/approvals/";
 
 /// A request for approval, as `objects/approvals/<id>.json` holds it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

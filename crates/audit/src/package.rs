@@ -20,8 +20,6 @@ pub(crate) const CHECKPOINTS: &str = "checkpoints/";
 pub(crate) const VKEY: &str = "log.vkey";
 pub(crate) const ENTRIES: &str = "entries.ndjson";
 pub(crate) const PAYLOADS: &str = "payloads.ndjson";
-pub(crate) const VERSIONS: &str = "objects/versions/";
-pub(crate) const APPROVALS: &str = "objects/approvals/";
 pub(crate) const README: &str = "README.md";
 pub(crate) const SCRIPT: &str = "verify.py";
 pub(crate) const SUMMARY: &str = "summary.html";
@@ -87,7 +85,7 @@ impl Open<'_> {
         };
         let manifest = manifest.render();
         writer.add(MANIFEST, manifest.as_bytes())?;
-        writer.add(SIGNATURE, signer.sign_manifest(origin, manifest.as_bytes()).as_bytes())?;
+        writer.add(SIGNATURE, signer.sign_text(&signed_text(origin, manifest.as_bytes())).as_bytes())?;
         writer.finish()
     }
 }

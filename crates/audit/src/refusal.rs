@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use ::store::{Database, Resource, StoreError};
+use ::store::{Database, StoreError};
 use authz::{Action, Actor, ActorKind, Caller, Permission, Request, Roles};
 use kernel::{Moment, TenantId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::entries;
+use crate::model::Refusal;
 use crate::read::record;
 
 /// How many refusals of one principal are recorded one by one within a minute.
@@ -18,17 +19,6 @@ const PRINCIPALS: usize = 10_000;
 
 /// A minute, in microseconds.
 const MINUTE: i64 = 60_000_000;
-
-/// A request that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What was tried: the action's name, or method and route where it did not come to an action.
-    pub action: String,
-    /// What it was tried on, if that is known and of the caller's own tenant.
-    pub resource: Option<Resource>,
-    /// The slug of the problem that was answered.
-    pub problem: &'static str,
-}
 
 /// Counts refusals, so that nobody can fill the disk with them.
 #[derive(Debug, Default)]

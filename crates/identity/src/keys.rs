@@ -5,7 +5,7 @@ use kernel::{AgentId, Cursor, KeyId, Moment, Page, PageSize, Text, Timestamp, Us
 use store::{Database, StoreError, WriteTx};
 
 use crate::key::FreshKey;
-use crate::tenants::ListError;
+use crate::listing::ListError;
 use crate::{Beyond, IssuedKey, Key, User, UserStatus, entries, rules, store as rows};
 
 /// A key to be.

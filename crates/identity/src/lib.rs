@@ -49,6 +49,7 @@ mod directory;
 mod entries;
 mod key;
 mod keys;
+mod listing;
 mod local;
 mod model;
 mod rules;
@@ -64,6 +65,7 @@ pub use keys::{
     CreateKey, CreateKeyError, CreateOwnKey, KeyError, NewKey, ReadKeys, ReadOwnKeys, RevokeKey, RevokeKeyError,
     create_key, key, keys, revoke_key,
 };
+pub use listing::ListError;
 pub use local::{Bootstrap, IssueLocalKey, LocalKeyError, bootstrap, issue_local_key};
 pub use model::{
     Email, EmailError, IssuedKey, Key, Tenant, TenantStatus, User, UserKind, UserStatus, Username, UsernameError,
@@ -72,8 +74,8 @@ pub use model::{
 pub use rules::{Beyond, RolesRefused};
 pub use settings::{Settings, SettingsError};
 pub use tenants::{
-    CreateTenant, CreateTenantError, CreatedTenant, ListError, ListTenants, NewTenant, ReadOwnTenant, ReadTenant,
-    TenantChange, TenantError, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants, update_tenant,
+    CreateTenant, CreateTenantError, CreatedTenant, ListTenants, NewTenant, ReadOwnTenant, ReadTenant, TenantChange,
+    TenantError, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants, update_tenant,
 };
 pub use users::{
     CreateUser, CreateUserError, EmailChange, ListUsers, NewUser, ReadOneself, ReadUser, UpdateUser, UpdateUserError,

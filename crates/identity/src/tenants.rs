@@ -5,7 +5,9 @@ use kernel::{Cursor, Moment, Page, PageSize, TenantId, Text, UserId};
 use store::{Database, Reason, StoreError};
 
 use crate::keys::issue_unasked;
-use crate::{IssuedKey, Settings, Tenant, TenantStatus, User, UserKind, UserStatus, Username, entries, store as rows};
+use crate::{
+    IssuedKey, ListError, Settings, Tenant, TenantStatus, User, UserKind, UserStatus, Username, entries, store as rows,
+};
 
 /// A tenant to be.
 #[derive(Clone, Debug)]
@@ -103,17 +105,6 @@ pub struct ListTenants;
 impl Action for ListTenants {
     const NAME: &'static str = "identity.tenant.list";
     const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
-}
-
-/// Why a list was not given.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// The caller may not see it.
-    #[error(transparent)]
-    Forbidden(#[from] Forbidden),
-    /// The database failed.
-    #[error(transparent)]
-    Database(#[from] StoreError),
 }
 
 /// The tenants by id, without the reserved one.

@@ -4,7 +4,7 @@ use authz::{Action, Caller, Forbidden, Permission, Roles};
 use kernel::{Cursor, Moment, Page, PageSize, UserId};
 use store::{Database, StoreError};
 
-use crate::tenants::ListError;
+use crate::listing::ListError;
 use crate::{Email, RolesRefused, User, UserKind, UserStatus, Username, entries, rules, store as rows};
 
 /// A user to be.

@@ -166,7 +166,8 @@ impl Database {
         if caller.request().idempotency.is_none() {
             return Ok(None);
         }
-        self.reading(caller.tenant(), |tx| answered(tx, caller))
+        let now = self.0.clock.now();
+        self.reading(caller.tenant(), |tx| answered(tx, caller, now))
     }
 
     /// Calls `listener` after each change of a tenant's configuration made through this database.

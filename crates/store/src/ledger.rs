@@ -111,6 +111,8 @@ fn leaf(place: &Place<'_>, attributed: &Attributed, payload_commit: Option<&str>
     let Attributed { caller, entry } = attributed;
     let (actor, request) = (caller.actor(), caller.request());
     let previous = previous.map(|at| at.to_string());
+    // The client's own words may name a person: the leaf holds their digest.
+    let idempotency = request.idempotency.as_ref().map(|one| hex(tlog::sha256(one.key.as_bytes()).as_bytes()));
     let leaf = Leaf {
         v: LEAF_VERSION,
         log,
@@ -131,7 +133,7 @@ fn leaf(place: &Place<'_>, attributed: &Attributed, payload_commit: Option<&str>
         outcome: entry.outcome.as_str(),
         policy: entry.policy.as_ref(),
         request_id: request.id.as_str(),
-        idempotency: request.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()),
+        idempotency: idempotency.as_deref(),
         payload_commit,
         prev_ts: previous.as_deref(),
     };

@@ -119,14 +119,16 @@ impl WriteTx<'_> {
         crate::setup::open_tenant(read.conn, read.vault, &read.tenant, now)
     }
 
-    /// Refuses a request whose idempotency key was answered while it was on its way.
+    /// Forgets answers that are a day old, and refuses a request whose key was answered while it was on its way.
     pub(crate) fn refuse_repeated(&mut self, caller: &Caller) -> Result<(), StoreError> {
         let Some(idempotency) = &caller.request().idempotency else {
             return Ok(());
         };
+        let oldest = self.now.plus_seconds(-ANSWERS_KEPT);
+        self.execute(sql!("DELETE FROM idempotency_keys WHERE tenant_id = $1 AND at < $2"), values![oldest])?;
         let found = self.optional(
             sql!("SELECT at FROM idempotency_keys WHERE tenant_id = $1 AND principal = $2 AND key = $3"),
-            values![caller.actor().id.as_str(), idempotency.key.as_str()],
+            values![principal(caller), idempotency.key.as_str()],
             Row::get::<Timestamp>,
         )?;
         found.map_or(Ok(()), |_| Err(StoreError::Repeated))
@@ -140,7 +142,7 @@ impl WriteTx<'_> {
         let Some(Rendered { status, body }) = (idempotency.render)(value) else {
             return Ok(());
         };
-        let (principal, key) = (caller.actor().id.as_str(), idempotency.key.as_str());
+        let (principal, key) = (principal(caller), idempotency.key.as_str());
         let sealed = self.seal(("idempotency_keys", "body", &format!("{principal}/{key}")), &body)?;
         let now = self.now;
         self.execute(
@@ -163,15 +165,28 @@ pub enum Answered {
     Other,
 }
 
+/// For how long answers are kept, in seconds: a day.
+const ANSWERS_KEPT: i64 = 86_400;
+
+/// Whose idempotency key it is: the credential's, so that a narrower key of the same user is not answered what a wider
+/// one was.
+fn principal(caller: &Caller) -> String {
+    let actor = caller.actor();
+    actor.via.as_ref().map_or_else(|| actor.id.clone(), |key| format!("{}/{key}", actor.id))
+}
+
 /// Looks up what the caller's idempotency key was answered; `None` when it is new.
-pub(crate) fn answered(tx: &mut ReadTx<'_>, caller: &Caller) -> Result<Option<Answered>, StoreError> {
+pub(crate) fn answered(tx: &mut ReadTx<'_>, caller: &Caller, now: Timestamp) -> Result<Option<Answered>, StoreError> {
     let Some(idempotency) = &caller.request().idempotency else {
         return Ok(None);
     };
-    let (principal, key) = (caller.actor().id.as_str(), idempotency.key.as_str());
+    let (principal, key) = (principal(caller), idempotency.key.as_str());
     let found = tx.optional(
-        sql!("SELECT fingerprint, status, body FROM idempotency_keys WHERE tenant_id = $1 AND principal = $2 AND key = $3"),
-        values![principal, key],
+        sql!(
+            "SELECT fingerprint, status, body FROM idempotency_keys
+             WHERE tenant_id = $1 AND principal = $2 AND key = $3 AND at >= $4"
+        ),
+        values![principal.as_str(), key, now.plus_seconds(-ANSWERS_KEPT)],
         |row| Ok((row.get::<Vec<u8>>()?, row.get::<u32>()?, row.get::<Vec<u8>>()?)),
     )?;
     let Some((fingerprint, status, sealed)) = found else {

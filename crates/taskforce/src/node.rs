@@ -153,8 +153,9 @@ fn chores(db: &Database, app: &App, gateway: Arc<Gateway>, signer: &Arc<Signer>)
     let mut chores = Chores::default();
     let watched = app.clone();
     chores.repeat("watching for changes", WATCH, move || {
-        watched.refresh()?;
-        gateway.renew()
+        // What one cannot do does not keep the other from being done.
+        let (refreshed, renewed) = (watched.refresh(), gateway.renew());
+        refreshed.and(renewed)
     })?;
     let (signed, signer) = (db.clone(), Arc::clone(signer));
     chores.repeat("signing checkpoints", SIGN, move || {

@@ -61,12 +61,14 @@
 mod book;
 mod budgets;
 mod entries;
+mod lease;
 mod model;
 mod prices;
 mod purse;
 mod record;
 mod reports;
 mod store;
+mod sums;
 
 pub use book::{MAX_TOKENS, PriceBook, built_in};
 pub use budgets::{
@@ -74,15 +76,14 @@ pub use budgets::{
     UpdateBudget, UpdateBudgetError, budget, budgets, create_budget, limits, update_budget,
 };
 pub use entries::ACTIONS;
+pub use lease::{BudgetExhausted, Renewal};
 pub use model::{
     Budget, Call, Charge, Limit, Measure, Name, OpenCall, Period, Price, Record, Scope, Status, Tokens, UnknownName,
 };
 pub use prices::{
     ListPrices, ListPricesError, MAX_OUTPUT_TOKENS, MAX_PRICE, NewPrice, SetPrice, SetPriceError, prices, set_price,
 };
-pub use purse::{BudgetExhausted, LeaseError, Purse, Renewal, Reservation, Settled, Short};
+pub use purse::{LeaseError, Purse, Reservation, Settled, Short};
 pub use record::{Usage, abandoned, is_recorded, open_calls, record, release_leases, settle_abandoned};
-pub use reports::{
-    Aggregation, CostReport, Filter, Group, Item, Line, ReadUsage, ReportError, Span, Sums, aggregate, cost_report,
-    records,
-};
+pub use reports::{Aggregation, CostReport, Item, Line, ReadUsage, ReportError, aggregate, cost_report, records};
+pub use sums::{Filter, Group, Span, Sums};

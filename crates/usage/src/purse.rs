@@ -13,6 +13,7 @@ use ::store::{Database, Job, StoreError};
 use kernel::{BudgetId, Money, NodeId, TenantId, Timestamp};
 use parking_lot::Mutex;
 
+use crate::lease::{BudgetExhausted, Leased, Need, Renewal};
 use crate::model::{Call, Charge, Limit, OpenCall, Period};
 use crate::store;
 
@@ -69,24 +70,6 @@ pub struct Short {
     now: Timestamp,
 }
 
-/// A budget does not cover the call.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the budget `{name}` is used up: {spent} spent and {held} held of {limit} USD")]
-pub struct BudgetExhausted {
-    /// The budget.
-    pub budget: BudgetId,
-    /// Its name.
-    pub name: String,
-    /// The most that may be spent in one period.
-    pub limit: Money,
-    /// What finished calls cost.
-    pub spent: Money,
-    /// What is set aside for calls that run, and by nodes.
-    pub held: Money,
-    /// When the budget starts anew; never for one without periods.
-    pub resets_at: Option<Timestamp>,
-}
-
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
@@ -141,17 +124,6 @@ pub(crate) struct Draw {
     pub(crate) drawn: Money,
     /// What stays in the lease and is free once the settlement is durable.
     kept: Money,
-}
-
-/// A lease to be topped up or given back: [`Purse::renew`] does it.
-#[must_use = "a renewal that is not carried out keeps its account from being renewed again"]
-#[derive(Debug)]
-pub struct Renewal {
-    pub(crate) tenant: TenantId,
-    pub(crate) budget: BudgetId,
-    pub(crate) start: Timestamp,
-    /// Positive: how much to lease. Negative: how much to give back.
-    pub(crate) change: Money,
 }
 
 impl Purse {
@@ -255,24 +227,6 @@ impl Purse {
         }
         act(desks.entry(tenant.clone()).or_default())
     }
-}
-
-/// What the database is asked for.
-#[derive(Debug)]
-pub(crate) struct Need {
-    pub(crate) limit: Arc<Limit>,
-    pub(crate) start: Timestamp,
-    pub(crate) resets_at: Option<Timestamp>,
-    pub(crate) missing: Money,
-}
-
-/// What the database gave.
-#[derive(Debug)]
-pub(crate) struct Leased {
-    pub(crate) limit: Arc<Limit>,
-    pub(crate) start: Timestamp,
-    pub(crate) amount: Money,
-    pub(crate) stock: Money,
 }
 
 impl Desk {

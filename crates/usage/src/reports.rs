@@ -1,17 +1,17 @@
 //! Use cases of the reports: who used what, and what it cost.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 
 use authz::{Action, Caller, Forbidden, Permission};
-use kernel::{AgentId, CallId, Cursor, Money, Page, PageSize, Timestamp, UserId};
+use kernel::{CallId, Cursor, Money, Page, PageSize, Timestamp};
 
 use ::store::{Database, ReadTx, StoreError};
 
 use crate::book::PriceBook;
-use crate::model::{Price, Record, Tokens};
+use crate::model::{Price, Record};
 use crate::store;
-use crate::store::reports::{Costs, ModelAtPrice, Source};
+use crate::store::reports::{Costs, ModelAtPrice};
+use crate::sums::{Filter, Group, Span, Sums};
 
 /// Seeing usage and cost.
 #[derive(Debug)]
@@ -20,71 +20,6 @@ pub struct ReadUsage;
 impl Action for ReadUsage {
     const NAME: &'static str = "usage.read";
     const PERMISSION: Option<Permission> = Some(Permission::UsageRead);
-}
-
-/// From an instant, included, to another, excluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The first instant of it.
-    pub from: Timestamp,
-    /// The first instant after it.
-    pub to: Timestamp,
-}
-
-impl Span {
-    /// All of time.
-    pub const ALWAYS: Self = Self { from: Timestamp::from_micros(i64::MIN), to: Timestamp::from_micros(i64::MAX) };
-
-    /// The whole days in the middle, and the parts of days before and after them.
-    fn parts(self) -> Vec<(Source, (Timestamp, Timestamp))> {
-        let Self { from, to } = self;
-        let (last, mut first) = (to.day_start(), from.day_start());
-        if first < from {
-            first = first.plus_seconds(86_400);
-        }
-        let parts = if first < last {
-            vec![(Source::Records, (from, first)), (Source::Rollups, (first, last)), (Source::Records, (last, to))]
-        } else {
-            vec![(Source::Records, (from, to))]
-        };
-        parts.into_iter().filter(|(_, (from, to))| from < to).collect()
-    }
-}
-
-/// By what usage is summed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Group {
-    /// By day, in UTC.
-    Day,
-    /// By model.
-    Model,
-    /// By agent.
-    Agent,
-}
-
-/// What a number of calls used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// How many there were.
-    pub calls: u64,
-    /// How many of them came to an end that is not known; they cost what was held for them.
-    pub unknown_calls: u64,
-    /// The tokens of the others.
-    pub tokens: Tokens,
-    /// What all of them cost.
-    pub cost: Money,
-}
-
-impl AddAssign for Sums {
-    fn add_assign(&mut self, other: Self) {
-        let Self { calls, unknown_calls, tokens: Tokens { input, cached, output }, cost } = other;
-        self.calls += calls;
-        self.unknown_calls += unknown_calls;
-        self.tokens.input += input;
-        self.tokens.cached += cached;
-        self.tokens.output += output;
-        self.cost = self.cost + cost;
-    }
 }
 
 /// What was used in a span of time.
@@ -170,25 +105,6 @@ pub struct CostReport {
     pub lines: Vec<Line>,
     /// The whole.
     pub total: Money,
-}
-
-/// Which records are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// When the calls began.
-    pub span: Span,
-    /// Of one agent only.
-    pub agent: Option<AgentId>,
-    /// Of one user only.
-    pub user: Option<UserId>,
-    /// Of one model only.
-    pub model: Option<String>,
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self { span: Span::ALWAYS, agent: None, user: None, model: None }
-    }
 }
 
 /// Why a report is not given.
@@ -295,6 +211,7 @@ fn place(cursor: &Cursor) -> Result<(Timestamp, String), ReportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sums::Source;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

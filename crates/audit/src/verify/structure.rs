@@ -83,8 +83,8 @@ fn place(name: &str, size: u64) -> Option<u8> {
         names::SUMMARY => 10,
         names::MANIFEST => 11,
         names::SIGNATURE => 12,
-        _ if name.starts_with(names::VERSIONS) => 6,
-        _ if name.starts_with(names::APPROVALS) => 7,
+        _ if name.starts_with(crate::objects::VERSIONS) => 6,
+        _ if name.starts_with(crate::objects::APPROVALS) => 7,
         _ if earlier().is_some() => 1,
         _ => tile().map(|_| 3)?,
     })

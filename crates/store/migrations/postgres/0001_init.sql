@@ -89,6 +89,7 @@ CREATE TABLE idempotency_keys (
     at BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, principal, key)
 );
+CREATE INDEX idempotency_keys_at ON idempotency_keys (tenant_id, at);
 
 -- Identity.
 CREATE TABLE users (

@@ -89,6 +89,7 @@ CREATE TABLE idempotency_keys (
     at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, principal, key)
 ) STRICT;
+CREATE INDEX idempotency_keys_at ON idempotency_keys (tenant_id, at);
 
 -- Identity.
 CREATE TABLE users (

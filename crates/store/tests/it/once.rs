@@ -136,3 +136,31 @@ fn the_answer_to_a_platform_request_is_kept_where_it_is_looked_up() {
         touch(&t.db, &t.user("acme-corp", "alice", [Role::Admin]), "thg_1").unwrap();
     });
 }
+
+#[test]
+fn an_answer_is_forgotten_after_a_day() {
+    on_both_engines(|t| {
+        let (alice, _) = two_tenants(t);
+        act(&t.db, &once(t, &alice, "key-1", 1)).unwrap();
+        t.clock.advance_micros(86_401 * 1_000_000);
+        assert_eq!(t.db.answered(&once(t, &alice, "key-1", 1)).unwrap(), None);
+        act(&t.db, &once(t, &alice, "key-1", 2)).unwrap();
+        assert_eq!(t.db.answered(&once(t, &alice, "key-1", 2)).unwrap(), Some(kept()));
+    });
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "stands in for the identity crate, with a key of the same user")]
+fn a_narrower_key_of_the_same_user_is_not_answered_what_a_wider_one_was() {
+    on_both_engines(|t| {
+        let (alice, _) = two_tenants(t);
+        let via = |key: &str| {
+            let actor = authz::Actor { via: Some(key.parse().unwrap()), ..alice.actor().clone() };
+            let request = Request::new(t.moment().id());
+            Caller::authenticated(alice.tenant().clone(), actor, alice.roles().clone(), None, request)
+        };
+        act(&t.db, &once(t, &via("aaaaaaaaaaaa"), "key-1", 1)).unwrap();
+        assert_eq!(t.db.answered(&once(t, &via("aaaaaaaaaaaa"), "key-1", 1)).unwrap(), Some(kept()));
+        assert_eq!(t.db.answered(&once(t, &via("bbbbbbbbbbbb"), "key-1", 1)).unwrap(), None);
+    });
+}

@@ -3,8 +3,8 @@
 use kernel::{BudgetId, Cursor, Money, NodeId, PageSize, Timestamp};
 use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
 
+use crate::lease::{BudgetExhausted, Leased, Need, Renewal};
 use crate::model::{Budget, Limit, Period, Scope, Status};
-use crate::purse::{BudgetExhausted, Leased, Need, Renewal};
 
 pub(crate) fn insert(tx: &mut WriteTx<'_>, budget: &Budget) -> Result<(), StoreError> {
     tx.execute(

@@ -4,14 +4,7 @@ use kernel::{Money, PageSize, Timestamp};
 use store::{ReadTx, Row, StoreError, TenantSql, sql, values};
 
 use crate::model::{Call, Record, Tokens};
-use crate::reports::{Filter, Group, Sums};
-
-/// Where the sums are taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Rollups,
-    Records,
-}
+use crate::sums::{Filter, Group, Source, Sums};
 
 /// The sums of `from <= at < to` by day, model or agent.
 pub(crate) fn sums(
