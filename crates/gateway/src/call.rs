@@ -217,8 +217,8 @@ impl Flight {
         if !response.status().is_success() {
             return self.refused(response).await;
         }
-        let events = response.headers().get(http::header::CONTENT_TYPE);
-        let events = events.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let kind = response.headers().get(http::header::CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
+        let events = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
         if self.call.stream && events {
             let mut reply = wire::reply(&response, &self.call.id);
             *reply.body_mut() = Body::Relay(Box::new(Relay::new(self, response.into_body())));
@@ -246,15 +246,19 @@ impl Flight {
         Ok(reply)
     }
 
-    /// The upstream refused the call. What the client may mend is passed on; what it may not know is not.
+    /// The upstream refused the call. What the client may mend is passed on; what it may not know is not, and a body
+    /// with our own key in it is kept nowhere.
     async fn refused(mut self, response: Response<Incoming>) -> Result<Response<Body>, ChatError> {
         let status = response.status();
         let name = self.call.upstream.clone();
         let mut reply = wire::reply(&response, &self.call.id);
         let body = wire::collect(response.into_body()).await.unwrap_or_default();
-        self.answer.push(&body);
+        let leaks = self.gateway.upstreams().leaks_a_key(&body);
+        if !leaks {
+            self.answer.push(&body);
+        }
         self.record(Ending::Refused("the upstream refused the call")).await?;
-        let ours = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+        let ours = leaks || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
         if !status.is_client_error() || ours {
             return Err(ChatError::UpstreamStatus { name, status: status.as_u16() });
         }

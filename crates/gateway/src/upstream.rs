@@ -160,6 +160,14 @@ impl Upstreams {
         self.all.iter().find(|upstream| upstream.serves(model))
     }
 
+    /// Whether `text` holds the key of an upstream: some echo in an error what they were sent.
+    pub fn leaks_a_key(&self, text: &[u8]) -> bool {
+        let keys =
+            self.all.iter().filter_map(|upstream| upstream.authorization.as_ref()?.as_bytes().strip_prefix(b"Bearer "));
+        // A key that short is none, and would be found everywhere.
+        keys.filter(|key| key.len() >= 8).any(|key| text.windows(key.len()).any(|part| part == key))
+    }
+
     /// Sends a chat request and returns when the answer begins.
     pub async fn send(&self, upstream: &Upstream, body: Bytes, stream: bool) -> Result<Response<Incoming>, SendError> {
         let mut request = Request::new(Full::new(body));
@@ -271,6 +279,15 @@ mod tests {
             UpstreamConfig { key: Some(Secret::new("sk-canary".to_owned())), ..config("https://example.org", false) };
         let upstream = Upstream::parse(&secret).unwrap();
         assert!(!format!("{secret:?}{upstream:?}").contains("canary"));
+    }
+
+    #[test]
+    fn an_echoed_key_is_noticed() {
+        let secret =
+            UpstreamConfig { key: Some(Secret::new("sk-canary-1".to_owned())), ..config("http://127.0.0.1:9", true) };
+        let upstreams = Upstreams::new(&[config("http://127.0.0.1:8", true), secret], Duration::from_secs(1)).unwrap();
+        assert!(upstreams.leaks_a_key(b"Incorrect API key provided: sk-canary-1."));
+        assert!(!upstreams.leaks_a_key(b"Incorrect API key provided: sk-can****1.") && !upstreams.leaks_a_key(b""));
     }
 
     #[tokio::test]
