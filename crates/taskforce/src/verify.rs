@@ -20,8 +20,9 @@ pub(crate) enum VerifyError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("`{path}` holds no public key of a log")]
     NoKey { path: PathBuf },
-    #[error("`{line}` in `{path}` is no public key of a log")]
-    Key { path: PathBuf, line: String, source: tlog::note::KeyError },
+    // Not the line itself: whoever gives the wrong file may have given a secret key.
+    #[error("line {line} of `{path}` is no public key of a log, as `log.vkey` holds it")]
+    Key { path: PathBuf, line: usize, source: tlog::note::KeyError },
 }
 
 /// What to verify, and against what.
@@ -69,9 +70,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> 
 /// The keys in a file, one on each line.
 fn keys(path: &Path) -> Result<Vec<VerifierKey>, VerifyError> {
     let text = text(path)?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let key = |line: &str| {
-        line.parse().map_err(|source| VerifyError::Key { path: path.to_owned(), line: line.to_owned(), source })
+    let lines = (1..).zip(text.lines().map(str::trim));
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let key = |(number, line): (usize, &str)| {
+        line.parse().map_err(|source| VerifyError::Key { path: path.to_owned(), line: number, source })
     };
     let keys = lines.map(key).collect::<Result<Vec<_>, _>>()?;
     if keys.is_empty() { Err(VerifyError::NoKey { path: path.to_owned() }) } else { Ok(keys) }
@@ -137,4 +139,19 @@ fn wire(name: &str, report: &Report) -> Value {
         "objects": report.objects,
         "checkpoints": report.checkpoints,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_key_given_by_mistake_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("signing.key");
+        let secret = audit::Signer::generate(&kernel::OsEntropy);
+        fs::write(&path, format!("# mine\n{}\n", secret.expose())).unwrap();
+        let said = crate::failure::reasons(&keys(&path).unwrap_err());
+        assert!(said.contains("line 2") && !said.contains(&**secret.expose()), "{said}");
+    }
 }
