@@ -1,5 +1,8 @@
 //! Opening the database that the configuration names.
 
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kernel::OsEntropy;
@@ -15,6 +18,13 @@ use crate::keys::{self, KeysError};
 pub(crate) enum OpenError {
     #[error("the data directory `{0}` is not set up: run `taskforce init --data {0}`")]
     NotSetUp(String),
+    #[error(
+        "the database `{path}` is gone, and with it every ledger: restore it from its copy; to begin new ledgers \
+         instead, remove `{vkey}`"
+    )]
+    Lost { path: PathBuf, vkey: PathBuf },
+    #[error("cannot read `{path}`")]
+    Unreadable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("the {engine} database cannot be opened")]
@@ -42,12 +52,27 @@ pub(crate) fn open(settings: &Settings, environment: &Environment) -> Result<Dat
 
 /// Opens the database of an installation that exists.
 pub(crate) fn open_existing(settings: &Settings, environment: &Environment) -> Result<Database, OpenError> {
-    if let DatabaseAt::Sqlite(path) = &settings.database
-        && !path.exists()
-    {
+    if !is_there(settings)? {
         return Err(OpenError::NotSetUp(settings.home.path().display().to_string()));
     }
     open(settings, environment)
+}
+
+/// Whether there is a database already. Where ledgers have been signed for, its absence is a loss and no new beginning.
+pub(crate) fn is_there(settings: &Settings) -> Result<bool, OpenError> {
+    let DatabaseAt::Sqlite(path) = &settings.database else {
+        return Ok(true);
+    };
+    let length = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(source) => return Err(OpenError::Unreadable { path: path.clone(), source }),
+    };
+    let vkey = settings.home.vkey();
+    if length == 0 && vkey.exists() {
+        return Err(OpenError::Lost { path: path.clone(), vkey });
+    }
+    Ok(length > 0)
 }
 
 /// The signer of the installation's checkpoints.
@@ -60,7 +85,7 @@ pub(crate) fn signer(settings: &Settings, db: &Database) -> Result<audit::Signer
 pub(crate) fn publish_key(settings: &Settings, db: &Database) -> Result<(), OpenError> {
     let vkey = format!("{}\n", signer(settings, db)?.verifier_key());
     let path = settings.home.vkey();
-    if std::fs::read_to_string(&path).is_ok_and(|known| known == vkey) {
+    if fs::read_to_string(&path).is_ok_and(|known| known == vkey) {
         return Ok(());
     }
     Ok(home::write_public(&path, &vkey)?)

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Verdict};
 use crate::keys::{self, Origin};
 use crate::node::{Node, Started};
 use crate::output::{Look, Output};
-use crate::{logs, signals};
+use crate::{logs, opening, signals};
 
 /// How long `/readyz` says no before connections are refused, so that a load balancer can hear it.
 const NOTICE: Duration = Duration::from_secs(2);
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &Args, environment: &Environment, output: &mut Output) -
     if Edition::of(&settings) == Edition::Community && !listen.ip().is_loopback() {
         return Err(ServeError::CommunityBeyondLoopback(listen).into());
     }
+    opening::is_there(&settings)?;
     let development = prepare_keys(&settings, environment)?;
     let started = Node::start(&settings, environment)?;
     let runtime = runtime()?;

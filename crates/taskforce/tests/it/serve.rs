@@ -63,6 +63,21 @@ fn without_secrets_a_server_runs_for_development_only() {
 }
 
 #[test]
+fn a_server_whose_database_is_gone_does_not_begin_new_ledgers_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let database = dir.path().join("taskforce.db");
+    for lose in [|path: &std::path::Path| fs::write(path, ""), |path: &std::path::Path| fs::remove_file(path)] {
+        lose(&database).unwrap();
+        for command in ["serve", "doctor"] {
+            let refused = run(&[command, "--data", path(dir.path())]);
+            let said = format!("{}{}", stdout(&refused), stderr(&refused));
+            assert!(!refused.status.success() && said.contains("is gone, and with it every ledger"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn without_the_enterprise_section_nobody_else_is_let_in() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(&["serve", "--data", path(dir.path()), "--listen", "0.0.0.0:0"]);
