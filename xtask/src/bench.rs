@@ -16,8 +16,11 @@ use std::path::Path;
 
 use crate::report;
 
+/// A measurement: it prints its figures.
+type Part = fn(&Path) -> Result<(), String>;
+
 /// What can be measured.
-const PARTS: [(&str, fn(&Path) -> Result<(), String>); 4] = [
+const PARTS: [(&str, Part); 4] = [
     ("footprint", footprint::measure),
     ("gateway", gateway::measure),
     ("ledger", ledger::measure),
@@ -67,6 +70,7 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
 fn io(error: std::io::Error) -> String {
     error.to_string()
 }

@@ -37,7 +37,7 @@ fn start(binary: &Path, data: &Path) -> Result<(f64, f64), String> {
     command.arg("serve").arg("--data").arg(data).args(["--listen", &listen]);
     let mut server = Running::start(&mut command, port)?;
     server.listening(Duration::from_secs(10))?;
-    let (head, _) = call(port, "none", "GET", "/healthz", &[], None)?;
+    let (head, _) = call((port, "none"), "GET", "/healthz", &[], None)?;
     let taken = started.elapsed().as_secs_f64();
     if !head.starts_with("HTTP/1.1 200") {
         return Err(format!("the server is not healthy: {head}"));

@@ -87,7 +87,7 @@ impl Product {
 
 /// `demo.json`, which the demo writes at its end.
 fn facts(folder: &Path, server: &mut Running) -> Result<Value, String> {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     loop {
         let facts = std::fs::read(folder.join("demo.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         if let Some(facts) = facts {
@@ -104,14 +104,14 @@ fn facts(folder: &Path, server: &mut Running) -> Result<Value, String> {
 }
 
 fn lift_budgets(port: u16, key: &str) -> Result<(), String> {
-    let (_, list) = call(port, key, "GET", "/api/v1/admin/budgets", &[], None)?;
+    let (_, list) = call((port, key), "GET", "/api/v1/admin/budgets", &[], None)?;
     for budget in list.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
         let id = budget.get("id").and_then(Value::as_str).unwrap_or_default();
         let path = format!("/api/v1/admin/budgets/{id}");
-        let (head, _) = call(port, key, "GET", &path, &[], None)?;
+        let (head, _) = call((port, key), "GET", &path, &[], None)?;
         let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap_or_default().to_owned();
         let change = json!({ "limit": { "amount": "1000000.00", "currency": "USD" } });
-        let (head, body) = call(port, key, "PATCH", &path, &[("if-match", &etag)], Some(&change))?;
+        let (head, body) = call((port, key), "PATCH", &path, &[("if-match", &etag)], Some(&change))?;
         if !head.starts_with("HTTP/1.1 200") {
             return Err(format!("a budget could not be lifted: {body}"));
         }
@@ -121,23 +121,20 @@ fn lift_budgets(port: u16, key: &str) -> Result<(), String> {
 
 /// One request on a connection of its own; head and body of the answer.
 pub(super) fn call(
-    port: u16,
-    key: &str,
+    (port, key): (u16, &str),
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: Option<&Value>,
 ) -> Result<(String, Value), String> {
     let body = body.map(Value::to_string).unwrap_or_default();
-    let mut request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+    let headers: String = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n{body}",
         body.len()
     );
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
     let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(io)?;
-    stream.write_all(format!("{request}\r\n{body}").as_bytes()).map_err(io)?;
+    stream.write_all(request.as_bytes()).map_err(io)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(io)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
