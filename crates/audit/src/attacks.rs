@@ -211,9 +211,9 @@ fn with_key() -> Vec<Attack> {
     let graft = |seq: u64, leaf: Vec<u8>| {
         if seq == 250 { log(&signer, "globex", ENTRIES).leaf("tf/taskforce/t/globex", seq) } else { leaf }
     };
-    let earlier = at(250, "\"ts\":\"2027-01-15T08:00:00.250Z\"", "\"ts\":\"2027-01-15T08:00:00.200Z\"");
+    let earlier = at(250, "\"ts\":\"2026-01-15T08:00:00.250Z\"", "\"ts\":\"2026-01-15T08:00:00.200Z\"");
     let relinked = at(250, ":00.249Z\"}", ":00.248Z\"}");
-    let now = Options { now: "2027-01-15T08:00:00.399Z".parse().ok(), ..Options::default() };
+    let now = Options { now: "2026-01-15T08:00:00.399Z".parse().ok(), ..Options::default() };
     vec![
         attack(15, forged(&gap), (Kind::Entry, Some(250), "it says to be entry 251")),
         attack(16, forged(&node), (Kind::Entry, Some(250), "it is not an entry")),
@@ -317,8 +317,8 @@ fn an_honest_package_holds_and_is_counted() {
             .map(|(name, count)| (name.to_owned(), count))
             .into()
     );
-    assert_eq!(report.first.as_deref(), Some("2027-01-15T08:00:00.000Z"));
-    assert_eq!(report.last.as_deref(), Some("2027-01-15T08:00:00.599Z"));
+    assert_eq!(report.first.as_deref(), Some("2026-01-15T08:00:00.000Z"));
+    assert_eq!(report.last.as_deref(), Some("2026-01-15T08:00:00.599Z"));
     assert_eq!(report.origin, "tf/taskforce/t/acme-corp");
 }
 

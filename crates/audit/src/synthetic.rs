@@ -13,8 +13,8 @@ use crate::package::{self, Open};
 use crate::payloads;
 use crate::summary::Summary;
 
-/// When every synthetic log begins: 2027-01-15T08:00:00Z. One entry is a millisecond later than the one before.
-const START: i64 = 1_800_000_000_000_000;
+/// When every synthetic log begins: 2026-01-15T08:00:00Z. One entry is a millisecond later than the one before.
+const START: i64 = 1_768_464_000_000_000;
 
 /// A package that was made up.
 #[derive(Clone, Debug)]
