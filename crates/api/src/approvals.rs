@@ -4,7 +4,7 @@ use approvals::{
     CancelError, DecideError, Decided, Decision, ExpireHours, Listed, Listing, Quorum, ReadError, Refusal, Request,
     RequestType, SetWorkflowError, Status, Verdict, Workflow, WorkflowIn as NewWorkflow, WorkflowInvalid,
 };
-use authz::{Caller, Role};
+use authz::{Caller, RoleName};
 use axum::extract::State;
 use axum::response::Response;
 use kernel::{Cursor, ReviewId, Text};
@@ -83,7 +83,7 @@ struct WorkflowIn {
     required_approvers: u32,
     /// Who may: whoever has one of these roles.
     #[schema(value_type = Vec<String>, example = json!(["admin"]))]
-    approver_roles: Vec<Written<Role>>,
+    approver_roles: Vec<Written<RoleName>>,
     /// How long a request waits before it expires, from 1 hour to a year.
     #[schema(minimum = 1, maximum = 8760, example = 48)]
     expire_hours: u32,
@@ -112,7 +112,7 @@ pub(crate) struct WorkflowOut {
     /// How many must approve.
     required_approvers: u32,
     /// Who may.
-    approver_roles: Vec<&'static str>,
+    approver_roles: Vec<String>,
     /// How long a request waits.
     expire_hours: u32,
     /// Raised with each change; the `ETag`. 0 where a tenant has set none.
@@ -129,7 +129,7 @@ impl Show for Workflow {
             request_type: kind.as_str(),
             name: name.clone(),
             required_approvers: quorum.required(),
-            approver_roles: quorum.roles().iter().map(Role::as_str).collect(),
+            approver_roles: quorum.roles().iter().map(ToString::to_string).collect(),
             expire_hours: expire_hours.get(),
             revision: *revision,
         }
@@ -188,7 +188,7 @@ pub(crate) struct ApprovalOut {
     /// How many must approve.
     required_approvers: u32,
     /// Who may.
-    approver_roles: Vec<&'static str>,
+    approver_roles: Vec<String>,
     /// How many have approved.
     approvals: usize,
     /// `pending`, `approved`, `rejected`, `cancelled` or `expired`.
@@ -262,7 +262,7 @@ fn request_out(request: &Request, may_decide: bool) -> ApprovalOut {
         workflow_id: workflow.as_ref().map(ToString::to_string),
         workflow_revision: *workflow_revision,
         required_approvers: quorum.required(),
-        approver_roles: quorum.roles().iter().map(Role::as_str).collect(),
+        approver_roles: quorum.roles().iter().map(ToString::to_string).collect(),
         approvals: request.approvals(),
         status: status.as_str(),
         may_decide,

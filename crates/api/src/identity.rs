@@ -78,7 +78,7 @@ pub(crate) struct WhoamiOut {
     /// The agent that the key is for.
     agent_id: Option<String>,
     /// The user's roles.
-    roles: Vec<&'static str>,
+    roles: Vec<String>,
     /// What the roles allow within the key's scopes.
     permissions: Vec<&'static str>,
 }
@@ -90,9 +90,9 @@ impl From<Held> for WhoamiOut {
             tenant_id: caller.tenant().to_string(),
             user_id: actor.id.clone(),
             kind: actor.kind.as_str(),
-            key_id: actor.via.as_ref().map(ToString::to_string),
+            key_id: actor.via.as_ref().and_then(|via| via.key()).map(ToString::to_string),
             agent_id: agent.as_ref().map(ToString::to_string),
-            roles: caller.roles().iter().map(Role::as_str).collect(),
+            roles: caller.roles().iter().map(ToString::to_string).collect(),
             permissions: caller.permissions().iter().map(Permission::as_str).collect(),
         }
     }

@@ -81,9 +81,10 @@ fn policy(request: &Request) -> Policy {
         id: id.to_owned(),
         version: request.workflow_revision,
         rule: format!("{} of {}", request.quorum.required(), request.quorum.roles()),
+        digest: None,
     }
 }
 
-fn roles(quorum: &crate::Quorum) -> Vec<&'static str> {
-    quorum.roles().iter().map(authz::Role::as_str).collect()
+fn roles(quorum: &crate::Quorum) -> Vec<&str> {
+    quorum.roles().iter().map(authz::RoleName::as_str).collect()
 }

@@ -120,7 +120,7 @@ impl Quorum {
         if roles.is_empty() {
             return Err(WorkflowInvalid::NoRoles);
         }
-        let misfit = roles.iter().find(|role| !role.permissions().contains(Permission::AgentApprove));
+        let misfit = roles.system().find(|role| !role.permissions().contains(Permission::AgentApprove));
         match misfit {
             Some(role) => Err(WorkflowInvalid::CannotApprove(role)),
             None => Ok(Self { required, roles }),
@@ -139,7 +139,7 @@ impl Quorum {
 
     /// Whether somebody with `roles` may decide.
     pub fn admits(&self, roles: &Roles) -> bool {
-        roles.iter().any(|role| self.roles.contains(role))
+        roles.iter().any(|role| self.roles.has(role))
     }
 }
 

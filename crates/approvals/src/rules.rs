@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use authz::{ActorKind, Permission, Roles};
+use authz::{ActorKind, Permission, Permissions, Roles};
 use kernel::Timestamp;
 
 use crate::{Approval, Decided, Quorum, Request, Status, Verdict};
@@ -43,6 +43,8 @@ pub(crate) struct Person {
     pub(crate) kind: ActorKind,
     pub(crate) active: bool,
     pub(crate) roles: Roles,
+    /// What the roles allow together.
+    pub(crate) allowed: Permissions,
 }
 
 impl Person {
@@ -51,7 +53,7 @@ impl Person {
         self.kind == ActorKind::User
             && self.active
             && quorum.admits(&self.roles)
-            && self.roles.permissions().contains(Permission::AgentApprove)
+            && self.allowed.contains(Permission::AgentApprove)
     }
 }
 

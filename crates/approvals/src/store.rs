@@ -1,7 +1,7 @@
-//! All SQL of approvals. `users` is identity's table: three of its columns are read here, in the transaction that
-//! decides, and nothing of it is ever written.
+//! All SQL of approvals. `users` and `custom_roles` are identity's tables: what a person may is read here, in the
+//! transaction that decides, and nothing of them is ever written.
 
-use authz::ActorKind;
+use authz::{ActorKind, CustomRole, Permissions, Roles};
 use kernel::{ReviewId, Timestamp};
 use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
 
@@ -183,7 +183,7 @@ fn with_decisions(tx: &mut ReadTx<'_>, request: Request) -> Result<Request, Stor
 
 /// Somebody of this tenant, as they are now.
 pub(crate) fn person(tx: &mut ReadTx<'_>, id: &str) -> Result<Option<Person>, StoreError> {
-    tx.optional(
+    let found = tx.optional(
         sql!("SELECT kind, status, roles FROM users WHERE tenant_id = $1 AND user_id = $2"),
         values![id],
         |row| {
@@ -193,9 +193,27 @@ pub(crate) fn person(tx: &mut ReadTx<'_>, id: &str) -> Result<Option<Person>, St
                 _ => return Err(StoreError::Decode("a kind of user")),
             };
             let active = row.get::<String>()? == "active";
-            Ok(Person { id: id.to_owned(), kind, active, roles: row.get()? })
+            Ok((kind, active, row.get::<Roles>()?))
         },
-    )
+    )?;
+    let Some((kind, active, roles)) = found else {
+        return Ok(None);
+    };
+    let mut allowed = roles.system_permissions();
+    for role in roles.custom() {
+        allowed = allowed.union(permissions_of(tx, role)?);
+    }
+    Ok(Some(Person { id: id.to_owned(), kind, active, roles, allowed }))
+}
+
+/// What a role of the tenant's own allows; a role that is no more allows nothing.
+fn permissions_of(tx: &mut ReadTx<'_>, role: &CustomRole) -> Result<Permissions, StoreError> {
+    let found = tx.optional(
+        sql!("SELECT permissions FROM custom_roles WHERE tenant_id = $1 AND name = $2"),
+        values![role.as_str()],
+        Row::get::<Permissions>,
+    )?;
+    Ok(found.unwrap_or_default())
 }
 
 fn read(row: &mut Row, now: Timestamp) -> Result<Request, StoreError> {

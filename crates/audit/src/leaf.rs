@@ -187,8 +187,26 @@ impl<'a> Reader<'a> {
         let id = self.string()?;
         self.literal(",\"via\":")?;
         self.optional(Self::string)?;
+        self.literal(",\"act\":")?;
+        self.optional(Self::acting)?;
         self.literal("}")?;
         Ok(id)
+    }
+
+    /// The chain of those who act for the actor: at least one.
+    fn acting(&mut self) -> Result<(), LeafError> {
+        self.literal("[")?;
+        loop {
+            self.literal("{\"type\":")?;
+            self.word(&ACTORS, "a kind of actor")?;
+            self.literal(",\"id\":")?;
+            self.string()?;
+            self.literal("}")?;
+            let Some(rest) = self.rest.strip_prefix(',') else {
+                return self.literal("]");
+            };
+            self.rest = rest;
+        }
     }
 
     fn policy(&mut self) -> Result<(), LeafError> {
@@ -200,6 +218,8 @@ impl<'a> Reader<'a> {
             reader.number()?;
             reader.literal(",\"rule\":")?;
             reader.string()?;
+            reader.literal(",\"digest\":")?;
+            reader.optional(Self::hash)?;
             reader.literal("}")
         })?;
         Ok(())
@@ -260,7 +280,7 @@ pub(crate) fn is_timestamp(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LEAF: &str = r#"{"v":"taskforce/audit/1","log":"tf/taskforce/t/acme-corp","seq":7,"ts":"2027-01-15T08:00:00.000Z","actor":{"type":"user","id":"usr_1","via":"abcdefghijkl"},"tenant":"acme-corp","action":"catalog.version.published","resource":{"type":"version","id":"a\"b","digest":"00000000000000000000000000000000000000000000000000000000000000ff"},"outcome":"ok","policy":{"id":"rbac","version":1,"rule":"x"},"request_id":"req_1","idempotency":"k\u001f","payload_commit":null,"prev_ts":"2027-01-15T07:59:59.999Z"}"#;
+    const LEAF: &str = r#"{"v":"taskforce/audit/1","log":"tf/taskforce/t/acme-corp","seq":7,"ts":"2027-01-15T08:00:00.000Z","actor":{"type":"user","id":"usr_1","via":"abcdefghijkl","act":[{"type":"service","id":"usr_2"}]},"tenant":"acme-corp","action":"catalog.version.published","resource":{"type":"version","id":"a\"b","digest":"00000000000000000000000000000000000000000000000000000000000000ff"},"outcome":"ok","policy":{"id":"rbac","version":1,"rule":"x","digest":null},"request_id":"req_1","idempotency":"k\u001f","payload_commit":null,"prev_ts":"2027-01-15T07:59:59.999Z"}"#;
 
     #[test]
     fn a_leaf_is_read_field_by_field() {

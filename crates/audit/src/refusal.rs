@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ::store::{Database, StoreError};
-use authz::{Action, Actor, ActorKind, Caller, Permission, Request, Roles};
+use authz::{Action, Actor, ActorKind, Caller, Permission, Request, Roles, Standing};
 use kernel::{Moment, TenantId, Timestamp};
 use parking_lot::Mutex;
 
@@ -134,7 +134,7 @@ pub fn refused_anonymous(
 pub fn flush_refusals(db: &Database, refusals: &Refusals, at: &Moment<'_>) -> Result<(), StoreError> {
     let (summaries, others) = refusals.0.lock().ended(at.now());
     if others > 0 {
-        append(db, &nobody(Request::new(at.id())), entries::refusals_suppressed(others))?;
+        append(db, &nobody(Request::made(at)), entries::refusals_suppressed(others))?;
     }
     summaries.into_iter().try_for_each(|summary| summarize(db, summary))
 }
@@ -153,8 +153,8 @@ fn append(db: &Database, caller: &Caller, entry: ::store::Entry) -> Result<(), S
 
 #[expect(clippy::disallowed_methods, reason = "nobody is vouched for: the actor is anonymous and may do nothing")]
 fn nobody(request: Request) -> Caller {
-    let actor = Actor { kind: ActorKind::Anonymous, id: "anonymous".to_owned(), via: None };
-    Caller::authenticated(TenantId::system(), actor, Roles::default(), None, request)
+    let actor = Actor::new(ActorKind::Anonymous, "anonymous");
+    Caller::authenticated(Standing::new(TenantId::system(), actor, Roles::default()), request)
 }
 
 #[cfg(test)]
@@ -164,8 +164,8 @@ mod tests {
     use kernel::FixedMoment;
 
     fn caller(tenant: &str, name: &str) -> Caller {
-        let request = Request::new(FixedMoment::new(0).moment().id());
-        Caller::authenticated(tenant.parse().unwrap(), Actor::user(name), Roles::default(), None, request)
+        let request = Request::made(&FixedMoment::new(0).moment());
+        Caller::authenticated(Standing::new(tenant.parse().unwrap(), Actor::user(name), Roles::default()), request)
     }
 
     fn minute(number: i64) -> Timestamp {

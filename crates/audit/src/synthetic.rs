@@ -88,7 +88,7 @@ impl Log<'_> {
         let action = if seq.is_multiple_of(2) { "gateway.call.requested" } else { "gateway.call.completed" };
         format!(
             "{{\"v\":\"taskforce/audit/1\",\"log\":\"{origin}\",\"seq\":{seq},\"ts\":\"{}\",\"actor\":{{\"type\":\
-             \"service\",\"id\":\"usr_0190a5e0c0de7000800000000000c0de\",\"via\":\"3kTMd7pQx1Zb\"}},\"tenant\":\"{}\",\
+             \"service\",\"id\":\"usr_0190a5e0c0de7000800000000000c0de\",\"via\":\"3kTMd7pQx1Zb\",\"act\":null}},\"tenant\":\"{}\",\
              \"action\":\"{action}\",\"resource\":{{\"type\":\"call\",\"id\":\"cal_{:032x}\",\"digest\":null}},\
              \"outcome\":\"ok\",\"policy\":{{\"id\":\"ver_0190a5e0c0de7000800000000000c0de\",\"version\":7,\"rule\":\
              \"published\"}},\"request_id\":\"req_{:032x}\",\"idempotency\":null,\"payload_commit\":{},\"prev_ts\":{}}}",

@@ -4,8 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use kernel::{KeyId, TenantId};
+use kernel::{KeyId, SessionId, TenantId};
 
+use crate::guard::{Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Verdict};
 use crate::{Permission, Permissions, Request, Roles};
 
 /// What kind of principal acts.
@@ -33,6 +34,45 @@ impl ActorKind {
     }
 }
 
+/// The credential that a principal used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// An API key.
+    Key(KeyId),
+    /// A bearer token: `tok_` and the first 24 hexadecimal digits of the digest that it is revoked by.
+    Token(Arc<str>),
+    /// A session in a browser.
+    Session(SessionId),
+}
+
+impl Via {
+    /// The credential as the ledger names it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Key(id) => id.as_str(),
+            Self::Token(id) => id,
+            Self::Session(id) => id.as_str(),
+        }
+    }
+
+    /// The key, if it is one.
+    pub fn key(&self) -> Option<&KeyId> {
+        match self {
+            Self::Key(id) => Some(id),
+            Self::Token(_) | Self::Session(_) => None,
+        }
+    }
+}
+
+/// One link of the chain of those who act for somebody (RFC 8693, `act`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Acting {
+    /// The kind of principal.
+    pub kind: ActorKind,
+    /// Its opaque id.
+    pub id: String,
+}
+
 /// Who acts, as the ledger names them: opaque ids, never names or addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Actor {
@@ -40,19 +80,61 @@ pub struct Actor {
     pub kind: ActorKind,
     /// Its opaque id.
     pub id: String,
-    /// The key it used, if it used one.
-    pub via: Option<KeyId>,
+    /// The credential it used, if it used one.
+    pub via: Option<Via>,
+    /// Those who act for it, the present one first; mostly nobody.
+    pub act: Vec<Acting>,
 }
 
 impl Actor {
+    /// A principal without credential, by kind and id.
+    pub fn new(kind: ActorKind, id: impl Into<String>) -> Self {
+        Self { kind, id: id.into(), via: None, act: Vec::new() }
+    }
+
     /// A person, by id.
     pub fn user(id: impl Into<String>) -> Self {
-        Self { kind: ActorKind::User, id: id.into(), via: None }
+        Self::new(ActorKind::User, id)
     }
 
     /// A part of Taskforce itself, by name.
     pub fn system(part: &'static str) -> Self {
-        Self { kind: ActorKind::System, id: part.to_owned(), via: None }
+        Self::new(ActorKind::System, part)
+    }
+}
+
+/// What makes a caller: who it is, and what it may do.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Where it belongs.
+    pub tenant: TenantId,
+    /// Who it is.
+    pub actor: Actor,
+    /// Its roles.
+    pub roles: Roles,
+    /// What its roles allow together.
+    pub allowed: Permissions,
+    /// What its credential is narrowed to; `None` for all that the roles allow.
+    pub scopes: Option<Permissions>,
+    /// What its tenant keeps about it for policies.
+    pub attributes: Arc<Attributes>,
+    /// Whether it proved who it is just now, as sensitive actions want it. Keys and tokens always do.
+    pub fresh: bool,
+    /// Its tenant's policies, if it has any.
+    pub guard: Option<Arc<dyn Guard>>,
+}
+
+impl Standing {
+    /// A principal with what the system's roles among `roles` allow, no attributes, and no policies over it.
+    pub fn new(tenant: TenantId, actor: Actor, roles: Roles) -> Self {
+        let allowed = roles.system_permissions();
+        Self { tenant, actor, roles, allowed, scopes: None, attributes: Arc::default(), fresh: true, guard: None }
+    }
+
+    /// The same, narrowed to `scopes`.
+    #[must_use]
+    pub fn narrowed(self, scopes: Permissions) -> Self {
+        Self { scopes: Some(scopes), ..self }
     }
 }
 
@@ -61,10 +143,7 @@ impl Actor {
 pub struct Caller(Arc<Inner>);
 
 struct Inner {
-    tenant: TenantId,
-    actor: Actor,
-    roles: Roles,
-    permissions: Permissions,
+    standing: Arc<Standing>,
     request: Request,
 }
 
@@ -74,29 +153,75 @@ pub trait Action {
     const NAME: &'static str;
     /// What it needs; `None` for what every authenticated caller may do.
     const PERMISSION: Option<Permission>;
+    /// Whether a session must have been signed in to just now: for what outlives the session.
+    const SENSITIVE: bool = false;
 }
 
 /// An action on a tenant as a whole, from outside it: only callers of the reserved tenant can be granted one.
 pub trait PlatformAction: Action {}
 
-/// The caller lacks a permission.
+/// The caller may not do what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{action}` needs the permission `{permission}`, which {} not give", held(.roles))]
+#[error("{}", said(.action, .cause))]
 pub struct Forbidden {
     /// What was asked.
     pub action: &'static str,
-    /// What is missing.
-    pub permission: Permission,
-    /// What the caller is.
-    pub roles: Roles,
+    /// Why not.
+    pub cause: Cause,
+}
+
+/// Why a caller may not do something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A permission is missing.
+    Missing {
+        /// Which.
+        permission: Permission,
+        /// What the caller is.
+        roles: Roles,
+    },
+    /// The session was signed in to too long ago.
+    NotFresh,
+    /// A policy of the tenant refuses it.
+    Policy {
+        /// Why, in the policy's words.
+        reason: String,
+        /// The rule.
+        basis: Option<Basis>,
+    },
+    /// A policy of the tenant wants somebody's approval, which this action cannot wait for.
+    NeedsApproval {
+        /// Why, in the policy's words.
+        reason: String,
+        /// The rule.
+        basis: Option<Basis>,
+    },
+}
+
+fn said(action: &str, cause: &Cause) -> String {
+    let rule = |basis: &Option<Basis>| basis.as_ref().map_or("default".to_owned(), |basis| basis.rule.clone());
+    match cause {
+        Cause::Missing { permission, roles } => {
+            format!("`{action}` needs the permission `{permission}`, which {} not give", held(roles))
+        }
+        Cause::NotFresh => {
+            format!("`{action}` needs a session that was signed in to in the last minutes: sign in again")
+        }
+        Cause::Policy { reason, basis } => {
+            format!("`{action}` is refused by the policy rule `{}`: {reason}", rule(basis))
+        }
+        Cause::NeedsApproval { reason, basis } => {
+            format!("`{action}` needs an approval by the policy rule `{}`: {reason}", rule(basis))
+        }
+    }
 }
 
 fn held(roles: &Roles) -> String {
     let names: Vec<String> = roles.iter().map(|role| format!("`{role}`")).collect();
     match names.as_slice() {
         [] => "this caller's roles do".to_owned(),
-        [one] => format!("the role {one} (or the key's scopes) does"),
-        many => format!("the roles {} (or the key's scopes) do", many.join(", ")),
+        [one] => format!("the role {one} (or the credential's scopes) does"),
+        many => format!("the roles {} (or the credential's scopes) do", many.join(", ")),
     }
 }
 
@@ -104,65 +229,92 @@ fn held(roles: &Roles) -> String {
 #[must_use = "a grant is the key to a transaction"]
 pub struct Grant<A> {
     caller: Caller,
+    obligations: Vec<Obligation>,
+    basis: Option<Basis>,
     action: PhantomData<fn() -> A>,
 }
 
 impl Caller {
-    /// A caller whose credentials the identity crate has verified: the roles' permissions, narrowed to `scopes` where
-    /// the credential has them.
-    pub fn authenticated(
-        tenant: TenantId,
-        actor: Actor,
-        roles: Roles,
-        scopes: Option<Permissions>,
-        request: Request,
-    ) -> Self {
-        let allowed = roles.permissions();
-        let permissions = scopes.map_or(allowed, |scopes| allowed.intersection(scopes));
-        Self(Arc::new(Inner { tenant, actor, roles, permissions, request }))
+    /// A caller whose credentials the identity crate has verified.
+    pub fn authenticated(standing: impl Into<Arc<Standing>>, request: Request) -> Self {
+        Self(Arc::new(Inner { standing: standing.into(), request }))
     }
 
-    /// The same caller in a request that carries an idempotency key.
+    /// The same caller in another request, or in one that carries an idempotency key.
     #[must_use]
     pub fn with_request(&self, request: Request) -> Self {
-        let Inner { tenant, actor, roles, permissions, request: _ } = &*self.0;
-        Self(Arc::new(Inner {
-            tenant: tenant.clone(),
-            actor: actor.clone(),
-            roles: roles.clone(),
-            permissions: *permissions,
-            request,
-        }))
+        Self(Arc::new(Inner { standing: Arc::clone(&self.0.standing), request }))
     }
 
-    /// Decides whether the caller may do `A`.
+    /// Decides whether the caller may do `A`, which is about no single thing.
     pub fn authorize<A: Action>(&self) -> Result<Grant<A>, Forbidden> {
-        match A::PERMISSION {
-            Some(permission) if !self.0.permissions.contains(permission) => {
-                Err(Forbidden { action: A::NAME, permission, roles: self.0.roles.clone() })
-            }
-            Some(_) | None => Ok(Grant { caller: self.clone(), action: PhantomData }),
+        self.decide::<A>(None, &Facts::default())
+    }
+
+    /// Decides whether the caller may do `A` to the thing with that id.
+    pub fn authorize_on<A: Action>(&self, resource: &str) -> Result<Grant<A>, Forbidden> {
+        self.decide::<A>(Some(resource), &Facts::default())
+    }
+
+    /// Decides whether the caller may do `A` to the thing with that id, knowing more. What a policy wants approved is
+    /// refused with [`Cause::NeedsApproval`].
+    pub fn authorize_with<A: Action>(&self, resource: &str, facts: &Facts<'_>) -> Result<Grant<A>, Forbidden> {
+        self.decide::<A>(Some(resource), facts)
+    }
+
+    fn decide<A: Action>(&self, resource: Option<&str>, facts: &Facts<'_>) -> Result<Grant<A>, Forbidden> {
+        let refused = |cause| Err(Forbidden { action: A::NAME, cause });
+        let grant = |obligations, basis| Grant { caller: self.clone(), obligations, basis, action: PhantomData };
+        if A::SENSITIVE && !self.0.standing.fresh {
+            return refused(Cause::NotFresh);
         }
+        let Some(permission) = A::PERMISSION else {
+            return Ok(grant(Vec::new(), None));
+        };
+        if !self.permissions().contains(permission) {
+            return refused(Cause::Missing { permission, roles: self.0.standing.roles.clone() });
+        }
+        let Some(guard) = &self.0.standing.guard else {
+            return Ok(grant(Vec::new(), None));
+        };
+        let question = Question { caller: self, permission, resource, at: self.0.request.at, facts };
+        let Judgment { verdict, reason, basis } = guard.judge(&question);
+        match verdict {
+            Verdict::Allow(obligations) => Ok(grant(obligations, basis)),
+            Verdict::RequireApproval => refused(Cause::NeedsApproval { reason, basis }),
+            Verdict::Deny => refused(Cause::Policy { reason, basis }),
+        }
+    }
+
+    /// What makes this caller.
+    pub fn standing(&self) -> &Standing {
+        &self.0.standing
     }
 
     /// The tenant the caller belongs to.
     pub fn tenant(&self) -> &TenantId {
-        &self.0.tenant
+        &self.0.standing.tenant
     }
 
     /// The principal.
     pub fn actor(&self) -> &Actor {
-        &self.0.actor
+        &self.0.standing.actor
     }
 
     /// Its roles.
     pub fn roles(&self) -> &Roles {
-        &self.0.roles
+        &self.0.standing.roles
     }
 
     /// What it may do: its roles' permissions within its credential's scopes.
     pub fn permissions(&self) -> Permissions {
-        self.0.permissions
+        let Standing { allowed, scopes, .. } = &*self.0.standing;
+        scopes.map_or(*allowed, |scopes| allowed.intersection(scopes))
+    }
+
+    /// Whether its credential gives less than its roles would.
+    pub fn is_narrowed(&self) -> bool {
+        self.permissions() != self.0.standing.allowed
     }
 
     /// The request it is making.
@@ -173,7 +325,7 @@ impl Caller {
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Caller({}/{})", self.0.tenant, self.0.actor.id)
+        write!(f, "Caller({}/{})", self.tenant(), self.actor().id)
     }
 }
 
@@ -187,11 +339,26 @@ impl<A> Grant<A> {
     pub fn tenant(&self) -> &TenantId {
         self.caller.tenant()
     }
+
+    /// What must be done along with the action. Whoever cannot must not act.
+    pub fn obligations(&self) -> &[Obligation] {
+        &self.obligations
+    }
+
+    /// The policy's rule that allowed it, where a policy speaks of such an action.
+    pub fn basis(&self) -> Option<&Basis> {
+        self.basis.as_ref()
+    }
 }
 
 impl<A> Clone for Grant<A> {
     fn clone(&self) -> Self {
-        Self { caller: self.caller.clone(), action: PhantomData }
+        Self {
+            caller: self.caller.clone(),
+            obligations: self.obligations.clone(),
+            basis: self.basis.clone(),
+            action: PhantomData,
+        }
     }
 }
 
@@ -215,25 +382,73 @@ mod tests {
         const PERMISSION: Option<Permission> = Some(Permission::AgentExecute);
     }
 
-    fn caller(roles: Roles, scopes: Option<Permissions>) -> Caller {
-        let request = Request::new(FixedMoment::new(0).moment().id());
-        Caller::authenticated("acme-corp".parse().unwrap(), Actor::user("usr_1"), roles, scopes, request)
+    #[derive(Debug)]
+    struct MakeKey;
+    impl Action for MakeKey {
+        const NAME: &'static str = "identity.key.create";
+        const PERMISSION: Option<Permission> = None;
+        const SENSITIVE: bool = true;
+    }
+
+    /// A policy with one word to every question.
+    #[derive(Debug)]
+    struct Says(Verdict);
+    impl Guard for Says {
+        fn judge(&self, question: &Question<'_>) -> Judgment {
+            let rule = question.resource.unwrap_or("default").to_owned();
+            let basis = Some(Basis { version: 3, digest: "d".to_owned(), rule });
+            Judgment { verdict: self.0.clone(), reason: "it says so".to_owned(), basis }
+        }
+    }
+
+    fn standing(roles: Roles) -> Standing {
+        Standing::new("acme-corp".parse().unwrap(), Actor::user("usr_1"), roles)
+    }
+
+    fn caller(standing: Standing) -> Caller {
+        Caller::authenticated(standing, Request::made(&FixedMoment::new(0).moment()))
+    }
+
+    fn guarded(roles: Roles, verdict: Verdict) -> Caller {
+        caller(Standing { guard: Some(Arc::new(Says(verdict))), ..standing(roles) })
     }
 
     #[test]
     fn scopes_narrow_what_the_roles_give_and_never_widen_it() {
         let execute = Permissions::NONE.with(Permission::AgentExecute);
-        assert!(caller([Role::Operator].into(), Some(execute)).authorize::<Execute>().is_ok());
-        assert!(caller([Role::Operator].into(), Some(Permissions::NONE)).authorize::<Execute>().is_err());
-        assert!(caller([Role::Viewer].into(), Some(execute)).authorize::<Execute>().is_err());
+        let narrowed = |role: Role, scopes| caller(standing([role].into()).narrowed(scopes));
+        assert!(narrowed(Role::Operator, execute).authorize::<Execute>().is_ok());
+        assert!(narrowed(Role::Operator, Permissions::NONE).authorize::<Execute>().is_err());
+        assert!(narrowed(Role::Viewer, execute).authorize::<Execute>().is_err());
+        assert!(narrowed(Role::Operator, execute).is_narrowed());
+        assert!(!caller(standing([Role::Operator].into())).is_narrowed());
     }
 
     #[test]
     fn a_refusal_names_the_permission_and_the_roles() {
-        let refusal = caller([Role::Viewer].into(), None).authorize::<Execute>().unwrap_err();
+        let refusal = caller(standing([Role::Viewer].into())).authorize::<Execute>().unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "`gateway.call` needs the permission `agent:execute`, which the role `viewer` (or the key's scopes) does not give"
+            "`gateway.call` needs the permission `agent:execute`, which the role `viewer` (or the credential's scopes) does not give"
         );
+    }
+
+    #[test]
+    fn a_policy_takes_away_and_never_gives() {
+        let allow = || Verdict::Allow(vec![Obligation::WithoutTools]);
+        assert!(guarded([Role::Viewer].into(), allow()).authorize::<Execute>().is_err());
+        let grant = guarded([Role::Operator].into(), allow()).authorize_on::<Execute>("agt_1").unwrap();
+        assert_eq!((grant.obligations(), &*grant.basis().unwrap().rule), (&[Obligation::WithoutTools][..], "agt_1"));
+        let refusal = guarded([Role::Operator].into(), Verdict::Deny).authorize::<Execute>().unwrap_err();
+        assert_eq!(refusal.to_string(), "`gateway.call` is refused by the policy rule `default`: it says so");
+        let refusal = guarded([Role::Operator].into(), Verdict::RequireApproval).authorize::<Execute>().unwrap_err();
+        assert!(matches!(refusal.cause, Cause::NeedsApproval { .. }));
+    }
+
+    #[test]
+    fn what_outlives_a_session_wants_a_fresh_one() {
+        let stale = caller(Standing { fresh: false, ..standing([Role::Operator].into()) });
+        assert_eq!(stale.authorize::<MakeKey>().unwrap_err().cause, Cause::NotFresh);
+        assert!(stale.authorize::<Execute>().is_ok());
     }
 }

@@ -3,8 +3,10 @@
 //! **Invariant:** a [`Grant`] is made by [`Caller::authorize`] alone, and the store opens no transaction without one.
 //! Deny is the default: a permission that no role and no scope gives is missing.
 //!
+//! **Invariant:** a tenant's policies ([`Guard`]) only take away: role and policy must both allow.
+//!
 //! ```
-//! use authz::{Action, Caller, Permission, Permissions, Request, Role};
+//! use authz::{Action, Actor, Caller, Permission, Request, Role, Standing};
 //! use kernel::FixedMoment;
 //!
 //! struct Publish;
@@ -13,9 +15,9 @@
 //!     const PERMISSION: Option<Permission> = Some(Permission::AgentPublish);
 //! }
 //!
-//! let request = Request::new(FixedMoment::new(0).moment().id());
+//! let standing = Standing::new("acme-corp".parse()?, Actor::user("usr_vera"), [Role::Viewer].into());
 //! # #[expect(clippy::disallowed_methods, reason = "stands in for the identity crate")]
-//! let vera = Caller::authenticated("acme-corp".parse()?, authz::Actor::user("usr_vera"), [Role::Viewer].into(), None, request);
+//! let vera = Caller::authenticated(standing, Request::made(&FixedMoment::new(0).moment()));
 //! assert!(vera.authorize::<Publish>().is_err());
 //! # Ok::<(), kernel::TenantIdError>(())
 //! ```
@@ -23,15 +25,17 @@
 //! A grant cannot be made up, and a grant for one action is not a grant for another:
 //!
 //! ```compile_fail
-//! let _: authz::Grant<()> = authz::Grant { caller: todo!(), action: std::marker::PhantomData };
+//! let _: authz::Grant<()> = authz::Grant { caller: todo!(), obligations: vec![], basis: None, action: std::marker::PhantomData };
 //! ```
 
 mod caller;
+mod guard;
 mod permission;
 mod request;
 mod role;
 
-pub use caller::{Action, Actor, ActorKind, Caller, Forbidden, Grant, PlatformAction};
+pub use caller::{Acting, Action, Actor, ActorKind, Caller, Cause, Forbidden, Grant, PlatformAction, Standing, Via};
+pub use guard::{Attribute, Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Verdict};
 pub use permission::{Permission, PermissionError, Permissions};
 pub use request::{Idempotency, Render, Rendered, Request};
-pub use role::{Role, RoleError, Roles};
+pub use role::{CustomRole, CustomRoleError, Role, RoleError, RoleName, Roles};

@@ -92,6 +92,13 @@ permissions! {
 #[error("no permission is named `{0}`")]
 pub struct PermissionError(String);
 
+impl Permission {
+    /// The kind of thing that it is about: what stands before the colon.
+    pub fn resource(self) -> &'static str {
+        self.as_str().split_once(':').map_or("", |(resource, _)| resource)
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -137,9 +144,36 @@ impl Permissions {
         Self(self.0 & other.0)
     }
 
+    /// What the set holds and `other` does not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether the set holds nothing.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// The permissions of the set, in order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))
+    }
+}
+
+/// Names separated by commas, as the database keeps them.
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.iter().map(Permission::as_str).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+impl FromStr for Permissions {
+    type Err = PermissionError;
+
+    fn from_str(text: &str) -> Result<Self, PermissionError> {
+        text.split(',').filter(|name| !name.is_empty()).map(str::parse::<Permission>).collect()
     }
 }
 
@@ -170,6 +204,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_set_survives_its_text(bits in 0..1u64 << Permission::ALL.len()) {
+            let set = Permissions(bits);
+            prop_assert_eq!(set.to_string().parse(), Ok(set));
+        }
+
         #[test]
         fn a_narrowed_set_never_grows(a: u64, b: u64) {
             let (a, b) = (Permissions(a), Permissions(b));

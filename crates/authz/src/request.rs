@@ -4,13 +4,15 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use kernel::RequestId;
+use kernel::{Moment, RequestId, Timestamp};
 
 /// The request that a caller is making.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Its id: shown to the caller, kept in the ledger.
     pub id: RequestId,
+    /// When it was received: policies about time ask for it.
+    pub at: Timestamp,
     /// Set when the client wants the effect at most once.
     pub idempotency: Option<Arc<Idempotency>>,
     recorded: Arc<OnceLock<u64>>,
@@ -18,8 +20,13 @@ pub struct Request {
 
 impl Request {
     /// A request without an idempotency key.
-    pub fn new(id: RequestId) -> Self {
-        Self { id, idempotency: None, recorded: Arc::default() }
+    pub fn new(id: RequestId, at: Timestamp) -> Self {
+        Self { id, at, idempotency: None, recorded: Arc::default() }
+    }
+
+    /// A request of this moment, with an id of its own.
+    pub fn made(at: &Moment<'_>) -> Self {
+        Self::new(at.id(), at.now())
     }
 
     /// The same request, to have its effect at most once.

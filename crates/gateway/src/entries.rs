@@ -77,7 +77,7 @@ pub(crate) fn ended(action: &'static str, call: &Call, bill: &Bill<'_>, answer: 
 
 /// Names the version that governed the call as the policy that decided it: its digest is the rule.
 fn entry(action: &'static str, call: &Call, digest: &str) -> Entry {
-    let policy = Policy { id: call.version.to_string(), version: call.view, rule: call.digest.clone() };
+    let policy = Policy { id: call.version.to_string(), version: call.view, rule: call.digest.clone(), digest: None };
     Entry::new(action, Resource::new("call", &call.id).with_digest(digest)).with_policy(policy)
 }
 

@@ -1,6 +1,6 @@
 //! After a crash: every call that was begun gets its end.
 
-use authz::{Action, Actor, Caller, Permission, Request};
+use authz::{Action, Actor, Caller, Permission, Request, Standing};
 use kernel::TenantId;
 use store::{Attributed, Database, Job, StoreError, WriteTx};
 use usage::{OpenCall, Purse};
@@ -49,5 +49,5 @@ fn close(tx: &mut WriteTx<'_>, caller: &Caller, call: &OpenCall) -> Result<Optio
 
 #[expect(clippy::disallowed_methods, reason = "Taskforce itself closes what it left open")]
 fn recoverer(db: &Database, tenant: TenantId) -> Caller {
-    Caller::authenticated(tenant, Actor::system("recovery"), [].into(), None, Request::new(db.moment().id()))
+    Caller::authenticated(Standing::new(tenant, Actor::system("recovery"), authz::Roles::default()), Request::made(&db.moment()))
 }

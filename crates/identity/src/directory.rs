@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use authz::{Actor, ActorKind, Caller, Permission, Permissions, Request, Role, Roles};
+use authz::{Actor, ActorKind, Caller, Permission, Permissions, Request, Role, RoleName, Roles, Standing, Via};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use kernel::{AgentId, KeyId, TenantId, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -147,10 +147,10 @@ impl Directory {
         if let Err(cause) = record.admit(&hash, now) {
             return Err(refused(cause, key, Some((principal.tenant.clone(), principal.user.clone()))));
         }
-        let actor = Actor { kind: principal.kind, id: principal.user.to_string(), via: key };
-        let (tenant, roles) = (principal.tenant.clone(), principal.roles.clone());
+        let actor = Actor { via: key.map(Via::Key), ..Actor::new(principal.kind, principal.user.as_str()) };
+        let standing = Standing::new(principal.tenant.clone(), actor, principal.roles.clone()).narrowed(record.scopes);
         #[expect(clippy::disallowed_methods, reason = "this is where the identity crate vouches for a caller")]
-        let caller = Caller::authenticated(tenant, actor, roles, Some(record.scopes), request);
+        let caller = Caller::authenticated(standing, request);
         Ok(Authenticated { caller, agent: record.agent.as_deref().cloned() })
     }
 
@@ -250,7 +250,7 @@ fn read(tx: &mut ReadTx<'_>, since: Timestamp, mut keep: impl FnMut(Record)) -> 
 
 fn principal(tenant: &Tenant, user: User) -> Principal {
     // A role counts only where it can be given, whatever a row says.
-    let belongs = |role: &Role| (*role == Role::PlatformAdmin) == tenant.id.is_system();
+    let belongs = |role: &&RoleName| (**role == RoleName::System(Role::PlatformAdmin)) == tenant.id.is_system();
     Principal {
         tenant: tenant.id.clone(),
         suspended: tenant.status == TenantStatus::Suspended,
@@ -258,7 +258,7 @@ fn principal(tenant: &Tenant, user: User) -> Principal {
             UserKind::User => ActorKind::User,
             UserKind::Service => ActorKind::Service,
         },
-        roles: user.roles.iter().filter(belongs).collect(),
+        roles: user.roles.iter().filter(belongs).cloned().collect(),
         active: user.status == UserStatus::Active,
         user: user.id,
     }

@@ -92,7 +92,7 @@ fn user_facts(user: &User) -> Value {
         "kind": kind.as_str(),
         "username": username.as_str(),
         "email": email.as_ref().map(crate::Email::as_str),
-        "roles": roles.iter().map(authz::Role::as_str).collect::<Vec<_>>(),
+        "roles": roles.iter().map(authz::RoleName::as_str).collect::<Vec<_>>(),
         "status": status.as_str(),
         "revision": revision,
     })

@@ -18,7 +18,7 @@
 //! // The first start: a platform administrator, whose key lets the first tenant be made.
 //! let platform = identity::bootstrap(db, &tester.moment())?.ok_or("a first start")?;
 //! let directory = Directory::load(db)?;
-//! let request = || authz::Request::new(tester.moment().id());
+//! let request = || authz::Request::made(&tester.moment());
 //! let platform = directory.authenticate(platform.secret.expose(), request(), now)?.caller;
 //!
 //! let acme = NewTenant { id: "acme-corp".parse()?, name: kernel::Text::new("Acme")?, settings: Settings::default(), admin: "bob".parse()? };

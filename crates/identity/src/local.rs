@@ -1,6 +1,6 @@
 //! What is done on the server's own machine, where nobody has a key yet.
 
-use authz::{Action, Actor, Caller, Forbidden, Permission, Request, Role, Roles};
+use authz::{Action, Actor, Caller, Forbidden, Permission, Request, Role, Roles, Standing};
 use kernel::{AgentId, Moment, TenantId};
 use store::{Database, StoreError};
 
@@ -109,5 +109,5 @@ pub fn issue_local_key(
 /// Taskforce itself, as a caller that needs no permission.
 fn itself(tenant: TenantId, part: &'static str, at: &Moment<'_>) -> Caller {
     #[expect(clippy::disallowed_methods, reason = "the identity crate vouches for Taskforce itself")]
-    Caller::authenticated(tenant, Actor::system(part), Roles::default(), None, Request::new(at.id()))
+    Caller::authenticated(Standing::new(tenant, Actor::system(part), Roles::default()), Request::made(at))
 }

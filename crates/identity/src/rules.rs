@@ -37,13 +37,13 @@ pub(crate) fn may_give(caller: &Caller, roles: &Roles, already: &Roles) -> Resul
     if roles.contains(Role::PlatformAdmin) {
         return Err(RolesRefused::Platform(Role::PlatformAdmin));
     }
-    let new: Roles = roles.iter().filter(|role| !already.contains(*role)).collect();
-    Ok(within(caller, new.permissions())?)
+    let new: Roles = roles.iter().filter(|role| !already.has(role)).cloned().collect();
+    Ok(within(caller, new.system_permissions())?)
 }
 
 /// Decides whether a key of `owner`, narrowed to `scopes`, may be made by the caller, and until when it is good.
 pub(crate) fn may_issue(caller: &Caller, owner: &User, scopes: Option<Permissions>) -> Result<(), Beyond> {
-    let allowed = owner.roles.permissions();
+    let allowed = owner.roles.system_permissions();
     within(caller, scopes.map_or(allowed, |scopes| allowed.intersection(scopes)))
 }
 
@@ -63,5 +63,5 @@ pub(crate) fn loses_admin(before: &User, after: &User) -> bool {
 /// does not carry the right to make more credentials unless it names that right: else a leaked key would outlive its
 /// revocation.
 pub(crate) fn is_oneself(caller: &Caller, owner: &kernel::UserId) -> bool {
-    caller.actor().id == owner.as_str() && caller.permissions() == caller.roles().permissions()
+    caller.actor().id == owner.as_str() && !caller.is_narrowed()
 }

@@ -82,6 +82,12 @@ ids! {
     RequestId = "req_";
     /// One running server.
     NodeId = "nod_";
+    /// A session of a person who signed in.
+    SessionId = "ses_";
+    /// A group of users.
+    GroupId = "grp_";
+    /// An identity provider of a tenant.
+    ProviderId = "idp_";
 }
 
 fn uuid_v7(moment: &Moment<'_>) -> uuid::Uuid {

@@ -22,8 +22,8 @@ mod secret;
 mod text;
 
 pub use id::{
-    AgentId, BudgetId, CallId, Id, IdError, KeyId, KeyIdError, NodeId, PriceId, RequestId, ReviewId, TenantId,
-    TenantIdError, UserId, VersionId, WorkflowId,
+    AgentId, BudgetId, CallId, GroupId, Id, IdError, KeyId, KeyIdError, NodeId, PriceId, ProviderId, RequestId,
+    ReviewId, SessionId, TenantId, TenantIdError, UserId, VersionId, WorkflowId,
 };
 pub use json::{JsonError, MAX_JSON_DEPTH, check_json};
 pub use moment::{Clock, Entropy, FixedMoment, Moment, OsEntropy, SeededEntropy, Timestamp, TimestampError};

@@ -78,6 +78,8 @@ pub struct Policy {
     pub version: u64,
     /// The rule within it.
     pub rule: String,
+    /// The SHA-256 digest of its text in hexadecimal, where it has one.
+    pub digest: Option<String>,
 }
 
 impl Entry {
@@ -127,7 +129,15 @@ pub struct Attributed {
 impl Attributed {
     /// The entry of an action that `grant` allowed.
     pub fn new<A>(grant: &authz::Grant<A>, entry: Entry) -> Self {
-        Self { caller: grant.caller().clone(), entry }
+        let policy = entry.policy.or_else(|| grant.basis().map(Policy::from));
+        Self { caller: grant.caller().clone(), entry: Entry { policy, ..entry } }
+    }
+}
+
+impl From<&authz::Basis> for Policy {
+    fn from(basis: &authz::Basis) -> Self {
+        let authz::Basis { version, digest, rule } = basis;
+        Self { id: "policy".to_owned(), version: *version, rule: rule.clone(), digest: Some(digest.clone()) }
     }
 }
 
@@ -161,6 +171,13 @@ pub(crate) struct LeafActor<'a> {
     pub(crate) r#type: &'static str,
     pub(crate) id: &'a str,
     pub(crate) via: Option<&'a str>,
+    pub(crate) act: Option<Vec<LeafActing<'a>>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct LeafActing<'a> {
+    pub(crate) r#type: &'static str,
+    pub(crate) id: &'a str,
 }
 
 #[derive(Serialize)]

@@ -15,24 +15,34 @@ pub const TENANT_TABLES: &[&str] = &[
     "budget_periods",
     "budgets",
     "config_versions",
+    "custom_roles",
+    "group_members",
     "idempotency_keys",
+    "identity_providers",
     "ledger_checkpoints",
     "ledger_entries",
     "ledger_heads",
     "ledger_payloads",
     "ledger_tiles",
     "open_calls",
+    "passwords",
+    "policy_state",
+    "policy_versions",
     "prices",
+    "provider_links",
+    "revoked_tokens",
+    "sessions",
     "tenant_keys",
     "tenants",
     "usage_records",
     "usage_rollups",
+    "user_groups",
     "users",
     "versions",
 ];
 
 /// Tables that say what happened: rows are added and read, and never change.
-pub(crate) const KEPT_TABLES: &[&str] = &["approval_decisions", "ledger_entries", "usage_records"];
+pub(crate) const KEPT_TABLES: &[&str] = &["approval_decisions", "ledger_entries", "policy_versions", "usage_records"];
 
 /// Whether a statement on behalf of the application may do this on SQLite, which has no roles to give rights to: work
 /// with rows, and with nothing that decides about rows. Asked while a statement is prepared.

@@ -8,7 +8,7 @@ use kernel::{Entropy, TenantId, Timestamp, hex};
 use tlog::{Frontier, Hash};
 
 use crate::engine::Conn;
-use crate::entry::{Attributed, COMMITMENT_PREFIX, LEAF_VERSION, Leaf, LeafActor, LeafResource};
+use crate::entry::{Attributed, COMMITMENT_PREFIX, LEAF_VERSION, Leaf, LeafActing, LeafActor, LeafResource};
 use crate::logs::Logs;
 use crate::vault::Vault;
 use crate::{StoreError, Value, sql, values};
@@ -121,7 +121,8 @@ fn leaf(place: &Place<'_>, attributed: &Attributed, payload_commit: Option<&str>
         actor: LeafActor {
             r#type: actor.kind.as_str(),
             id: &actor.id,
-            via: actor.via.as_ref().map(kernel::KeyId::as_str),
+            via: actor.via.as_ref().map(authz::Via::as_str),
+            act: (!actor.act.is_empty()).then(|| actor.act.iter().map(acting).collect()),
         },
         tenant: tenant.as_str(),
         action: entry.action,
@@ -139,6 +140,10 @@ fn leaf(place: &Place<'_>, attributed: &Attributed, payload_commit: Option<&str>
     };
     let bytes = serde_json::to_vec(&leaf).map_err(|_| StoreError::Decode("an entry that can be written as JSON"))?;
     if bytes.len() > MAX_LEAF { Err(StoreError::EntryTooLarge(bytes.len())) } else { Ok(bytes) }
+}
+
+fn acting(link: &authz::Acting) -> LeafActing<'_> {
+    LeafActing { r#type: link.kind.as_str(), id: &link.id }
 }
 
 /// Seals salt and payload together, and commits to both: without the salt the commitment says nothing.

@@ -17,9 +17,9 @@
 //! # }
 //! # let dir = tempfile::tempdir()?;
 //! # let clock = Arc::new(FixedMoment::new(1_800_000_000_000_000));
-//! # let request = authz::Request::new(clock.moment().id());
+//! # let standing = authz::Standing::new(TenantId::system(), authz::Actor::user("usr_1"), authz::Roles::default());
 //! # #[expect(clippy::disallowed_methods, reason = "stands in for the identity crate")]
-//! # let caller = authz::Caller::authenticated(TenantId::system(), authz::Actor::user("usr_1"), [].into(), None, request);
+//! # let caller = authz::Caller::authenticated(standing, authz::Request::made(&clock.moment()));
 //! let setup = Setup { root_key: seal::RootKey::generate(&*clock), clock: clock.clone(), entropy: clock, instance: "tf".into() };
 //! let db = Database::sqlite(&dir.path().join("taskforce.db"), setup)?;
 //!

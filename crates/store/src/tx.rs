@@ -172,7 +172,7 @@ const ANSWERS_KEPT: i64 = 86_400;
 /// one was.
 fn principal(caller: &Caller) -> String {
     let actor = caller.actor();
-    actor.via.as_ref().map_or_else(|| actor.id.clone(), |key| format!("{}/{key}", actor.id))
+    actor.via.as_ref().map_or_else(|| actor.id.clone(), |via| format!("{}/{}", actor.id, via.as_str()))
 }
 
 /// Looks up what the caller's idempotency key was answered; `None` when it is new.

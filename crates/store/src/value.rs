@@ -188,7 +188,7 @@ macro_rules! text_values {
 text_values! {
     TenantId, AgentId, VersionId, UserId, ReviewId, WorkflowId, BudgetId, PriceId, CallId, RequestId, NodeId, KeyId,
 }
-text_values!(authz::Roles);
+text_values!(authz::Roles, authz::Permissions);
 
 /// The values after the tenant, in the order of their placeholders: the first is `$2`.
 ///

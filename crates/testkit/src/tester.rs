@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use authz::{Action, Actor, Caller, Permission, PlatformAction, Request, Role, Roles};
+use authz::{Action, Actor, Caller, Permission, PlatformAction, Request, Role, Roles, Standing};
 use kernel::{FixedMoment, Moment, Secret, TenantId};
 use store::{Database, Entry, Resource, Setup, StoreError, sql, values};
 
@@ -127,8 +127,8 @@ impl Tester {
         self.arrange(&tenant, |tx| {
             tx.execute(
                 sql!(
-                    "INSERT INTO users (tenant_id, user_id, kind, username, email, roles, status, created_at, revision)
-                     VALUES ($1, $2, 'user', $3, NULL, $4, 'active', $5, 1)
+                    "INSERT INTO users (tenant_id, user_id, kind, username, email, own_roles, roles, status, created_at, revision)
+                     VALUES ($1, $2, 'user', $3, NULL, $4, $4, 'active', $5, 1)
                      ON CONFLICT (tenant_id, user_id) DO NOTHING"
                 ),
                 row,
@@ -144,7 +144,7 @@ impl Tester {
 
     /// The same caller in a new request.
     pub fn again(&self, caller: &Caller) -> Caller {
-        caller.with_request(Request::new(self.moment().id()))
+        caller.with_request(Request::made(&self.moment()))
     }
 
     /// The tenant of that name, created when new.
@@ -186,8 +186,8 @@ impl Tester {
     }
 
     fn caller(&self, tenant: &TenantId, name: &str, roles: Roles) -> Caller {
-        let request = Request::new(self.moment().id());
-        Caller::authenticated(tenant.clone(), Actor::user(format!("usr_{name}")), roles, None, request)
+        let standing = Standing::new(tenant.clone(), Actor::user(format!("usr_{name}")), roles);
+        Caller::authenticated(standing, Request::made(&self.moment()))
     }
 }
 

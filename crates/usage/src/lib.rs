@@ -19,9 +19,9 @@
 //! # let setup = store::Setup { root_key: seal::RootKey::generate(&*clock), clock: clock.clone(), entropy: clock.clone(), instance: "tf".into() };
 //! # let db = store::Database::sqlite(&dir.path().join("taskforce.db"), setup)?;
 //! # let (at, tenant) = (clock.moment(), TenantId::system());
-//! # let request = authz::Request::new(at.id());
+//! # let standing = authz::Standing::new(tenant.clone(), authz::Actor::user("usr_bob"), [authz::Role::Admin].into());
 //! # #[expect(clippy::disallowed_methods, reason = "stands in for the identity crate")]
-//! # let bob = authz::Caller::authenticated(tenant.clone(), authz::Actor::user("usr_bob"), [authz::Role::Admin].into(), None, request);
+//! # let bob = authz::Caller::authenticated(standing, authz::Request::made(&at));
 //! let name = usage::Name::new("Pilot")?;
 //! let new = NewBudget { name, scope: Scope::Tenant, period: Period::Day, limit: "1.00".parse()? };
 //! let budget = usage::create_budget(&db, &bob, new, &at)?;

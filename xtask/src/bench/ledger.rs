@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use authz::{Action, Actor, Caller, Permission, Request};
+use authz::{Action, Actor, Caller, Permission, Request, Standing};
 use kernel::{Clock, OsEntropy, TenantId, Timestamp};
 use store::{Attributed, Database, Entry, Job, Resource, Setup, StoreError};
 
@@ -78,7 +78,10 @@ fn open(folder: &Path) -> Result<Database, String> {
 
 #[expect(clippy::disallowed_methods, reason = "a measurement has no keys to authenticate with")]
 fn caller(db: &Database) -> Caller {
-    Caller::authenticated(TenantId::system(), Actor::system("bench"), [].into(), None, Request::new(db.moment().id()))
+    Caller::authenticated(
+        Standing::new(TenantId::system(), Actor::system("bench"), authz::Roles::default()),
+        Request::made(&db.moment()),
+    )
 }
 
 fn entry() -> Entry {

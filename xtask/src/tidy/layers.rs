@@ -4,10 +4,11 @@ use super::Violation;
 use crate::metadata::Crate;
 
 /// From the innermost outwards; a crate imports what stands before its own layer. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 7] = [
-    ("pure", &["kernel", "authz", "tlog", "seal"]),
+const LAYERS: [(&str, &[&str]); 8] = [
+    ("pure", &["kernel", "authz", "tlog", "seal", "jose"]),
+    ("outward", &["outbound", "oidc"]),
     ("store", &["store"]),
-    ("domains", &["identity", "audit", "usage", "approvals", "catalog"]),
+    ("domains", &["identity", "audit", "usage", "approvals", "catalog", "policy"]),
     ("gateway", &["gateway"]),
     ("api", &["api"]),
     ("binary", &["taskforce"]),
@@ -15,7 +16,14 @@ const LAYERS: [(&str, &[&str]); 7] = [
 ];
 
 /// Imports inside one layer: pure crates build on each other, domains only so.
-const INSIDE: [(&str, &str); 3] = [("authz", "kernel"), ("seal", "kernel"), ("catalog", "approvals")];
+const INSIDE: [(&str, &str); 6] = [
+    ("authz", "kernel"),
+    ("seal", "kernel"),
+    ("jose", "kernel"),
+    ("oidc", "outbound"),
+    ("catalog", "approvals"),
+    ("policy", "approvals"),
+];
 
 /// Crates without a layer, and imports against the order.
 pub(super) fn check(crates: &[Crate]) -> Vec<Violation> {

@@ -43,7 +43,7 @@ pub(crate) struct UserIn {
     email: Option<Written<Email>>,
     /// What it may do.
     #[schema(value_type = Vec<String>, example = json!(["agent_designer"]))]
-    roles: Vec<Written<Role>>,
+    roles: Vec<Written<RoleName>>,
 }
 
 const fn person() -> Written<UserKind> {
@@ -56,7 +56,7 @@ impl From<UserIn> for NewUser {
     }
 }
 
-fn all(roles: Vec<Written<Role>>) -> Roles {
+fn all(roles: Vec<Written<RoleName>>) -> Roles {
     roles.into_iter().map(|role| role.0).collect()
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct UserPatch {
     /// What it may do, in whole.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<String>, required = false)]
-    roles: Option<Vec<Written<Role>>>,
+    roles: Option<Vec<Written<RoleName>>>,
     /// Where a person is reached; null for nowhere.
     #[serde(default)]
     #[schema(value_type = Option<String>, required = false)]
@@ -107,7 +107,7 @@ pub(crate) struct UserOut {
     /// Where a person is reached.
     email: Option<String>,
     /// What it may do.
-    roles: Vec<&'static str>,
+    roles: Vec<String>,
     /// `active` or `deactivated`.
     status: &'static str,
     /// When it was created.
@@ -126,7 +126,7 @@ impl Show for User {
             kind: kind.as_str(),
             username: username.to_string(),
             email: email.as_ref().map(ToString::to_string),
-            roles: roles.iter().map(Role::as_str).collect(),
+            roles: roles.iter().map(ToString::to_string).collect(),
             status: status.as_str(),
             created_at: created_at.to_string(),
             revision: *revision,

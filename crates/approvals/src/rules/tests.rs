@@ -60,7 +60,7 @@ impl World {
     fn person(&self, id: &'static str) -> Person {
         let kind = if id == "service" { ActorKind::Service } else { ActorKind::User };
         let role = if id == "outsider" || self.demoted.contains(id) { Role::Viewer } else { Role::Admin };
-        Person { id: id.to_owned(), kind, active: true, roles: [role].into() }
+        Person { id: id.to_owned(), kind, active: true, roles: [role].into(), allowed: role.permissions() }
     }
 
     fn people(&self) -> Vec<Person> {

@@ -68,9 +68,10 @@ fn two_keys_of_one_person_count_once_and_a_service_counts_not_at_all() {
         required(t, &who.bob, 2);
         let request = asked(t, &who.alice, "ver_1");
         let with_key = |kind| {
-            let actor = Actor { kind, id: "usr_bob".to_owned(), via: Some(KeyId::generate(&*t.clock)) };
-            let request = authz::Request::new(t.moment().id());
-            Caller::authenticated(who.bob.tenant().clone(), actor, who.bob.roles().clone(), None, request)
+            let via = Some(authz::Via::Key(KeyId::generate(&*t.clock)));
+            let actor = Actor { via, ..Actor::new(kind, "usr_bob") };
+            let standing = authz::Standing { actor, ..who.bob.standing().clone() };
+            Caller::authenticated(standing, authz::Request::made(&t.moment()))
         };
         let refused = approve(t, &with_key(ActorKind::Service), &request).unwrap_err();
         assert!(matches!(refused, DecideError::Refused(Refusal::NotAPerson)));
@@ -97,13 +98,8 @@ fn the_role_is_asked_when_somebody_decides_not_when_they_signed_in() {
         let refused = approve(t, &who.carol, &request).unwrap_err();
         assert!(matches!(refused, DecideError::Refused(Refusal::NotActive)), "{refused}");
         assert!(matches!(approve(t, &who.vera, &request), Err(DecideError::Forbidden(_))));
-        let narrow = Caller::authenticated(
-            who.bob.tenant().clone(),
-            who.bob.actor().clone(),
-            who.bob.roles().clone(),
-            Some(Permissions::NONE.with(Permission::AgentRead)),
-            authz::Request::new(t.moment().id()),
-        );
+        let standing = who.bob.standing().clone().narrowed(Permissions::NONE.with(Permission::AgentRead));
+        let narrow = Caller::authenticated(standing, authz::Request::made(&t.moment()));
         assert!(matches!(approve(t, &narrow, &request), Err(DecideError::Forbidden(_))));
     });
 }

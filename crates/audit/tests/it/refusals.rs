@@ -61,7 +61,7 @@ fn a_flood_of_refusals_leaves_a_hundred_entries_and_one_sum() {
 fn who_is_not_known_is_recorded_in_the_systems_log() {
     on_both_engines(|t| {
         let adam = adam(t);
-        let request = Request::new(t.moment().id());
+        let request = Request::made(&t.moment());
         let refusal = Refusal { action: "GET /api/v1/agents".to_owned(), resource: None, problem: "unauthenticated" };
         audit::refused_anonymous(&t.db, &Refusals::default(), &request, &refusal, &t.moment()).unwrap();
         assert!(refused(t, &adam).is_empty());

@@ -19,7 +19,7 @@ fn with_checksum(key: &str) -> String {
 
 fn present(tester: &Tester, directory: &Directory, text: &str) -> Result<(), AuthError> {
     let moment = tester.moment();
-    directory.authenticate(text, Request::new(moment.id()), moment.now()).map(drop)
+    directory.authenticate(text, Request::made(&moment), moment.now()).map(drop)
 }
 
 #[test]

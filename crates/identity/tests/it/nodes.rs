@@ -15,7 +15,7 @@ fn a_key_revoked_on_one_node_is_refused_on_another_after_its_next_look() {
         for _ in 0..20 {
             let key = world.key(&olivia.id);
             let moment = tester.moment();
-            let present = || directory.authenticate(key.secret.expose(), Request::new(moment.id()), moment.now());
+            let present = || directory.authenticate(key.secret.expose(), Request::made(&moment), moment.now());
             assert_eq!(present().unwrap_err().cause, Refusal::Unknown);
             assert_eq!(directory.refresh_changed(&elsewhere).unwrap(), std::slice::from_ref(&world.acme.tenant.id));
             assert!(present().is_ok());
@@ -40,7 +40,7 @@ fn a_user_deactivated_on_one_node_is_refused_on_another() {
         identity::update_user(&tester.db, &world.bob, &olivia.id, change, &tester.moment()).unwrap();
         directory.refresh_changed(&elsewhere).unwrap();
         let moment = tester.moment();
-        let refused = directory.authenticate(key.secret.expose(), Request::new(moment.id()), moment.now());
+        let refused = directory.authenticate(key.secret.expose(), Request::made(&moment), moment.now());
         assert_eq!(refused.unwrap_err().cause, Refusal::Deactivated);
     });
 }
@@ -54,7 +54,7 @@ fn a_tenant_made_on_one_node_is_known_on_another() {
         let (globex, _) = world.globex();
         assert!(directory.refresh_changed(&elsewhere).unwrap().contains(&globex.tenant.id));
         let moment = tester.moment();
-        let hank = directory.authenticate(globex.key.secret.expose(), Request::new(moment.id()), moment.now()).unwrap();
+        let hank = directory.authenticate(globex.key.secret.expose(), Request::made(&moment), moment.now()).unwrap();
         assert_eq!(hank.caller.tenant(), &globex.tenant.id);
         assert!(directory.tenant_settings(&globex.tenant.id).is_some());
     });
@@ -118,7 +118,7 @@ fn a_good_key_is_let_in_at_every_moment_of_a_rebuild() {
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let moment = tester.moment();
-                let request = Request::new(moment.id());
+                let request = Request::made(&moment);
                 let mut asked = 0;
                 while asked == 0 || !done.load(std::sync::atomic::Ordering::Relaxed) {
                     world.directory.authenticate(key.secret.expose(), request.clone(), moment.now()).unwrap();

@@ -18,7 +18,7 @@ impl<'t> World<'t> {
     pub(crate) fn new(tester: &'t Tester) -> Self {
         let issued = identity::bootstrap(&tester.db, &tester.moment()).unwrap().unwrap();
         let directory = Directory::load(&tester.db).unwrap();
-        let request = Request::new(tester.moment().id());
+        let request = Request::made(&tester.moment());
         let now = tester.moment().now();
         let platform = directory.authenticate(issued.secret.expose(), request.clone(), now).unwrap().caller;
         let acme = identity::create_tenant(&tester.db, &platform, new_tenant("acme-corp"), &tester.moment()).unwrap();
@@ -76,7 +76,7 @@ impl<'t> World<'t> {
     pub(crate) fn present(&self, text: &str) -> Result<identity::Authenticated, identity::AuthError> {
         self.directory.refresh_changed(&self.tester.db).unwrap();
         let moment = self.tester.moment();
-        self.directory.authenticate(text, Request::new(moment.id()), moment.now())
+        self.directory.authenticate(text, Request::made(&moment), moment.now())
     }
 
     /// Why a text is refused.

@@ -92,18 +92,123 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_at ON idempotency_keys (tenant_id, at);
 
 -- Identity.
+-- `roles` is what counts: the roles given to the user itself (`own_roles`) and those of its groups.
 CREATE TABLE users (
     tenant_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('user', 'service')),
     username TEXT NOT NULL,
+    display_name TEXT,
     email TEXT,
+    external_id TEXT,
+    attributes TEXT NOT NULL DEFAULT '{}',
+    own_roles TEXT NOT NULL DEFAULT '',
     roles TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('active', 'deactivated')),
+    epoch BIGINT NOT NULL DEFAULT 1,
     created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL DEFAULT 0,
     revision BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, user_id),
     UNIQUE (tenant_id, username)
+);
+
+-- The roles that a tenant defines besides the system's.
+CREATE TABLE custom_roles (
+    tenant_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    permissions TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
+
+CREATE TABLE user_groups (
+    tenant_id TEXT NOT NULL,
+    group_id TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    external_id TEXT,
+    roles TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, group_id),
+    UNIQUE (tenant_id, display_name)
+);
+
+CREATE TABLE group_members (
+    tenant_id TEXT NOT NULL,
+    group_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, group_id, user_id),
+    FOREIGN KEY (tenant_id, group_id) REFERENCES user_groups (tenant_id, group_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
+);
+CREATE INDEX group_members_user ON group_members (tenant_id, user_id);
+
+-- Who else may say who somebody is, in this tenant and in no other.
+CREATE TABLE identity_providers (
+    tenant_id TEXT NOT NULL,
+    provider_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    client_secret BYTEA,
+    status TEXT NOT NULL CHECK (status IN ('active', 'disabled')),
+    created_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, provider_id),
+    UNIQUE (tenant_id, name)
+);
+
+CREATE TABLE provider_links (
+    tenant_id TEXT NOT NULL,
+    provider_id TEXT NOT NULL,
+    subject_hash BYTEA NOT NULL,
+    user_id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, provider_id, subject_hash),
+    FOREIGN KEY (tenant_id, provider_id) REFERENCES identity_providers (tenant_id, provider_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
+);
+CREATE INDEX provider_links_user ON provider_links (tenant_id, user_id);
+
+CREATE TABLE passwords (
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, user_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
+);
+
+CREATE TABLE sessions (
+    tenant_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    secret_hash BYTEA NOT NULL,
+    method TEXT NOT NULL CHECK (method IN ('password', 'oidc', 'key')),
+    provider_id TEXT,
+    network TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    authenticated_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    PRIMARY KEY (tenant_id, session_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
+);
+CREATE INDEX sessions_user ON sessions (tenant_id, user_id);
+
+-- Tokens that are refused before their time is over.
+CREATE TABLE revoked_tokens (
+    tenant_id TEXT NOT NULL,
+    token_hash BYTEA NOT NULL,
+    user_id TEXT NOT NULL,
+    revoked_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, token_hash)
 );
 
 CREATE TABLE api_keys (
@@ -115,13 +220,39 @@ CREATE TABLE api_keys (
     last4 TEXT NOT NULL,
     scopes TEXT,
     agent_id TEXT,
+    networks TEXT NOT NULL DEFAULT '',
+    issued_by TEXT NOT NULL DEFAULT '',
+    previous_hash BYTEA,
+    previous_until BIGINT,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
+    used_at BIGINT,
     revoked_at BIGINT,
+    revision BIGINT NOT NULL DEFAULT 1,
     PRIMARY KEY (tenant_id, key_id),
     FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
 );
 CREATE INDEX api_keys_user ON api_keys (tenant_id, user_id);
+
+-- Policies as code. A version is never edited; which one decides, and which one is only tried, stands beside them.
+CREATE TABLE policy_versions (
+    tenant_id TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    digest TEXT NOT NULL,
+    source TEXT NOT NULL,
+    tests TEXT NOT NULL,
+    note TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, number)
+);
+
+CREATE TABLE policy_state (
+    tenant_id TEXT NOT NULL PRIMARY KEY,
+    active BIGINT,
+    shadow BIGINT,
+    revision BIGINT NOT NULL
+);
 
 -- Approvals. Nobody decides on their own request, on their own work, or twice: the schema refuses it.
 CREATE TABLE approval_workflows (

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use authz::{Actor, Caller, Request, Role};
+use authz::{Actor, Caller, Request, Role, Standing};
 use kernel::{Entropy as _, FixedMoment, Moment, OsEntropy, Secret, SeededEntropy, Timestamp, hex};
 use seal::RootKey;
 use store::{Database, Setup};
@@ -124,12 +124,15 @@ fn write_until_killed(address: &str) {
 
 #[expect(clippy::disallowed_methods, reason = "stands in for the identity crate, in a process without a tester")]
 fn writer_of(tenant: &str, clock: &FixedMoment) -> Caller {
-    let request = Request::new(clock.moment().id());
-    Caller::authenticated(tenant.parse().unwrap(), Actor::user("usr_writer"), [].into(), None, request)
+    let request = Request::made(&clock.moment());
+    Caller::authenticated(
+        Standing::new(tenant.parse().unwrap(), Actor::user("usr_writer"), authz::Roles::default()),
+        request,
+    )
 }
 
 fn one(db: &Database, log: usize, caller: &Caller) -> String {
-    let caller = caller.with_request(Request::new(Moment::new(Timestamp::from_micros(0), &OsEntropy).id()));
+    let caller = caller.with_request(Request::made(&Moment::new(Timestamp::from_micros(0), &OsEntropy)));
     touch(db, &caller, "thg_1").unwrap();
     format!("ack {log} {} {UNTOLD} .\n", caller.request().recorded().expect("a place"))
 }

@@ -98,7 +98,7 @@ fn a_leaf_is_one_line_of_json_with_its_fields_in_order() {
         let (alice, _) = two_tenants(t);
         let entry = Entry::new("test.touched", Resource::new("thing", "thg_1").with_digest("ab12"))
             .with_outcome(Outcome::Refused)
-            .with_policy(Policy { id: "rbac".to_owned(), version: 2, rule: "deny".to_owned() })
+            .with_policy(Policy { id: "rbac".to_owned(), version: 2, rule: "deny".to_owned(), digest: None })
             .with_payload(&serde_json::json!({"name": "Thing"}));
         t.db.write(alice.authorize::<Touch>().unwrap(), |_| Ok::<_, StoreError>((entry, ()))).unwrap();
         let leaf = String::from_utf8(leaves(&t.db, &alice).remove(0)).unwrap();

@@ -14,7 +14,7 @@ fn once(t: &Tester, caller: &Caller, key: &str, fingerprint: u8) -> Caller {
     let render: authz::Render =
         Box::new(|value| value.downcast_ref::<u64>().map(|_| Rendered { status: 201, body: BODY.to_vec() }));
     let idempotency = Idempotency { key: key.to_owned(), fingerprint: [fingerprint; 32], render };
-    caller.with_request(Request::new(t.moment().id()).once(idempotency))
+    caller.with_request(Request::made(&t.moment()).once(idempotency))
 }
 
 fn act(db: &Database, caller: &Caller) -> Result<u64, StoreError> {
@@ -155,9 +155,9 @@ fn a_narrower_key_of_the_same_user_is_not_answered_what_a_wider_one_was() {
     on_both_engines(|t| {
         let (alice, _) = two_tenants(t);
         let via = |key: &str| {
-            let actor = authz::Actor { via: Some(key.parse().unwrap()), ..alice.actor().clone() };
-            let request = Request::new(t.moment().id());
-            Caller::authenticated(alice.tenant().clone(), actor, alice.roles().clone(), None, request)
+            let via = Some(authz::Via::Key(key.parse().unwrap()));
+            let actor = authz::Actor { via, ..alice.actor().clone() };
+            Caller::authenticated(authz::Standing { actor, ..alice.standing().clone() }, Request::made(&t.moment()))
         };
         act(&t.db, &once(t, &via("aaaaaaaaaaaa"), "key-1", 1)).unwrap();
         assert_eq!(t.db.answered(&once(t, &via("aaaaaaaaaaaa"), "key-1", 1)).unwrap(), Some(kept()));

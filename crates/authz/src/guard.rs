@@ -1,0 +1,118 @@
+//! What stands behind the roles: a tenant's own policies, asked through [`Guard`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kernel::Timestamp;
+
+use crate::{Caller, Permission};
+
+/// A tenant's policies in force. It can only take away from what roles give: both must allow.
+pub trait Guard: fmt::Debug + Send + Sync {
+    /// Decides. An error inside is a denial.
+    fn judge(&self, question: &Question<'_>) -> Judgment;
+}
+
+/// What a policy is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Who wants to act.
+    pub caller: &'a Caller,
+    /// What they want to do.
+    pub permission: Permission,
+    /// The thing they want to do it to, by id; `None` where the action is about no single thing. A rule for one thing
+    /// never matches `None`.
+    pub resource: Option<&'a str>,
+    /// When.
+    pub at: Timestamp,
+    /// What else is known.
+    pub facts: &'a Facts<'a>,
+}
+
+/// What is known of an action besides who, what and when.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// The agent that acts.
+    pub agent: Option<&'a str>,
+    /// The number of its published version.
+    pub version: Option<&'a str>,
+    /// The model that is called.
+    pub model: Option<&'a str>,
+    /// The tool that is called.
+    pub tool: Option<&'a str>,
+    /// The tool's arguments, as JSON text.
+    pub arguments: Option<&'a str>,
+    /// The tools that the model may ask for.
+    pub tools: &'a [String],
+    /// The most that the action can cost, in nano-units of money.
+    pub cost_nanos: Option<i64>,
+    /// How sensitive the data is that the action handles.
+    pub data_class: Option<&'a str>,
+}
+
+/// What a guard says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgment {
+    /// Its word.
+    pub verdict: Verdict,
+    /// Why, in a sentence that the caller may read.
+    pub reason: String,
+    /// What it followed; `None` where no policy speaks of such an action.
+    pub basis: Option<Basis>,
+}
+
+/// The word of a guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The action may be done, if these obligations are met.
+    Allow(Vec<Obligation>),
+    /// Somebody else must approve it first.
+    RequireApproval,
+    /// It may not be done.
+    Deny,
+}
+
+/// What must be done along with an allowed action. Whoever cannot do it must refuse the action.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obligation {
+    /// The model's answer has at most so many tokens.
+    MaxOutputTokens(u64),
+    /// The model is offered no tools.
+    WithoutTools,
+}
+
+impl fmt::Display for Obligation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxOutputTokens(limit) => write!(f, "max_output_tokens={limit}"),
+            Self::WithoutTools => f.write_str("without_tools"),
+        }
+    }
+}
+
+/// The rule that a decision followed, as the ledger names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// The number of the policy's version.
+    pub version: u64,
+    /// The SHA-256 digest of its text, in hexadecimal.
+    pub digest: String,
+    /// The rule within it: its `@id`, or `default` where none matched.
+    pub rule: String,
+}
+
+/// What a tenant keeps about a user for its policies: sorted by name.
+pub type Attributes = BTreeMap<String, Attribute>;
+
+/// One value of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+    /// Yes or no.
+    Flag(bool),
+    /// Several texts, without order.
+    Texts(Vec<String>),
+}
