@@ -19,7 +19,6 @@
 //! # Ok::<(), RequestError>(())
 //! ```
 
-mod address;
 mod call;
 pub mod entries;
 mod facts;

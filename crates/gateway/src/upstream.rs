@@ -1,9 +1,5 @@
 //! Where calls go: model servers that an administrator has configured, and nowhere else.
 
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,17 +7,8 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kernel::Secret;
-use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt as _;
-use tower::Service;
-
-use crate::address::is_public;
+use outbound::{Client, Reach, Refusal};
 
 /// One model server, as configured.
 #[derive(Debug, Clone)]
@@ -44,15 +31,18 @@ pub enum UpstreamConfigError {
     /// Not an `http` or `https` address.
     #[error("the upstream `{0}` needs an `http://` or `https://` url without query")]
     Url(String),
-    /// An address inside, without permission to be there.
-    #[error("the upstream `{0}` lies in a private network: set `allow_private: true` if it should")]
-    Private(String),
+    /// An address that calls may not go to.
+    #[error("the upstream `{name}` cannot be called: set `allow_private: true` if it lies in a private network")]
+    Refused {
+        /// The upstream's name.
+        name: String,
+        /// What is wrong with its address.
+        #[source]
+        source: Refusal,
+    },
     /// A key that cannot stand in a header.
     #[error("the key of the upstream `{0}` contains characters that a header cannot carry")]
     Key(String),
-    /// The machine's certificates cannot be read.
-    #[error("the machine's certificate authorities cannot be read")]
-    Certificates(#[source] rustls::Error),
 }
 
 /// Why a call got no answer.
@@ -65,7 +55,7 @@ pub enum SendError {
         name: String,
         /// What happened.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: outbound::SendError,
     },
     /// No answer in time.
     #[error("the upstream `{name}` did not answer within {seconds} s")]
@@ -81,20 +71,17 @@ impl SendError {
     /// Whether the upstream may have got the call, and charge for it. Only without a connection it surely did not.
     pub(crate) fn was_sent(&self) -> bool {
         match self {
-            Self::Unreachable { name: _, source } => !source.downcast_ref().is_some_and(legacy::Error::is_connect),
-            Self::Timeout { .. } => true,
+            Self::Unreachable { name: _, source: outbound::SendError::Broken(_) } | Self::Timeout { .. } => true,
+            Self::Unreachable { .. } => false,
         }
     }
 }
 
-type Connector = HttpsConnector<HttpConnector<Resolver>>;
-
-/// The configured model servers and the connections to them.
+/// The configured model servers, and the client that calls them.
 #[derive(Debug)]
 pub struct Upstreams {
     all: Vec<Upstream>,
-    public: Client<Connector, Full<Bytes>>,
-    private: Client<Connector, Full<Bytes>>,
+    client: Client,
     first_byte: Duration,
 }
 
@@ -105,7 +92,7 @@ pub struct Upstream {
     chat: Uri,
     authorization: Option<HeaderValue>,
     models: Vec<String>,
-    allow_private: bool,
+    reach: Reach,
 }
 
 impl Upstream {
@@ -125,17 +112,13 @@ impl Upstream {
         let UpstreamConfig { name, url, key, models, allow_private } = config;
         let wrong = || UpstreamConfigError::Url(name.clone());
         let chat: Uri = format!("{}/chat/completions", url.trim_end_matches('/')).parse().map_err(|_| wrong())?;
-        let host = chat.host().ok_or_else(wrong)?;
-        if !matches!(chat.scheme_str(), Some("http" | "https")) || chat.query().is_some() {
+        if chat.host().is_none() || !matches!(chat.scheme_str(), Some("http" | "https")) || chat.query().is_some() {
             return Err(wrong());
         }
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse();
-        if !allow_private && literal.is_ok_and(|address| !is_public(address)) {
-            return Err(UpstreamConfigError::Private(name.clone()));
-        }
+        let reach = if *allow_private { Reach::Private } else { Reach::Public };
+        reach.check(&chat).map_err(|source| UpstreamConfigError::Refused { name: name.clone(), source })?;
         let authorization = key.as_ref().map(|key| bearer(name, key)).transpose()?;
-        let models = models.clone();
-        Ok(Self { name: name.clone(), chat, authorization, models, allow_private: *allow_private })
+        Ok(Self { name: name.clone(), chat, authorization, models: models.clone(), reach })
     }
 }
 
@@ -147,12 +130,10 @@ fn bearer(name: &str, key: &Secret<String>) -> Result<HeaderValue, UpstreamConfi
 }
 
 impl Upstreams {
-    /// Prepares the connections. An upstream has `first_byte` to begin its answer.
-    pub fn new(configs: &[UpstreamConfig], first_byte: Duration) -> Result<Self, UpstreamConfigError> {
-        let all: Vec<Upstream> = configs.iter().map(Upstream::parse).collect::<Result<_, _>>()?;
-        let tls = tls(all.iter().any(|upstream| upstream.chat.scheme_str() == Some("https")))?;
-        let client = |public_only| client(tls.clone(), Resolver { lookup: GaiResolver::new(), public_only });
-        Ok(Self { all, public: client(true), private: client(false), first_byte })
+    /// The model servers, called through `client`. Each has `first_byte` to begin its answer.
+    pub fn new(configs: &[UpstreamConfig], client: Client, first_byte: Duration) -> Result<Self, UpstreamConfigError> {
+        let all = configs.iter().map(Upstream::parse).collect::<Result<_, _>>()?;
+        Ok(Self { all, client, first_byte })
     }
 
     /// The first upstream that serves `model`.
@@ -180,69 +161,13 @@ impl Upstreams {
         if let Some(authorization) = &upstream.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        let answer = if upstream.allow_private { self.private.request(request) } else { self.public.request(request) };
+        let answer = self.client.send(request, upstream.reach);
         let name = || upstream.name.clone();
         match tokio::time::timeout(self.first_byte, answer).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(SendError::Unreachable { name: name(), source: Box::new(error) }),
+            Ok(Err(error)) => Err(SendError::Unreachable { name: name(), source: error }),
             Err(_) => Err(SendError::Timeout { name: name(), seconds: self.first_byte.as_secs() }),
         }
-    }
-}
-
-/// A client whose connections begin at addresses that `resolver` lets through.
-fn client(tls: ClientConfig, resolver: Resolver) -> Client<Connector, Full<Bytes>> {
-    let mut http = HttpConnector::new_with_resolver(resolver);
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(Duration::from_secs(10)));
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_mins(1))
-        .build(connector)
-}
-
-/// Trusts what the machine trusts; nothing where no upstream speaks TLS, so that none is needed then.
-fn tls(needed: bool) -> Result<ClientConfig, UpstreamConfigError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(UpstreamConfigError::Certificates)?;
-    if needed {
-        return Ok(builder.with_platform_verifier().map_err(UpstreamConfigError::Certificates)?.with_no_client_auth());
-    }
-    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
-}
-
-/// Looks names up, and drops addresses that a public upstream has no business at: checked after the lookup and before
-/// the connection, every time.
-#[derive(Clone, Debug)]
-struct Resolver {
-    lookup: GaiResolver,
-    public_only: bool,
-}
-
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.lookup.poll_ready(context)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let (lookup, public_only) = (self.lookup.call(name), self.public_only);
-        Box::pin(async move {
-            let all = lookup.await?;
-            let kept: Vec<SocketAddr> = all.filter(|address| !public_only || is_public(address.ip())).collect();
-            if kept.is_empty() {
-                return Err(std::io::Error::other("the name leads to no address outside private networks"));
-            }
-            Ok(kept.into_iter())
-        })
     }
 }
 
@@ -257,8 +182,8 @@ mod tests {
 
     #[test]
     fn a_private_address_needs_permission() {
-        for url in ["http://127.0.0.1:9", "http://[::1]:9/v1", "http://169.254.169.254/v1"] {
-            assert!(matches!(Upstream::parse(&config(url, false)), Err(UpstreamConfigError::Private(_))), "{url}");
+        for url in ["https://127.0.0.1:9", "http://[::1]:9/v1", "https://169.254.169.254/v1", "http://example.org/v1"] {
+            assert!(matches!(Upstream::parse(&config(url, false)), Err(UpstreamConfigError::Refused { .. })), "{url}");
             assert!(Upstream::parse(&config(url, true)).is_ok(), "{url}");
         }
         for url in ["", "ftp://example.org", "example.org/v1", "https://example.org/v1?x=1"] {
@@ -285,15 +210,10 @@ mod tests {
     fn an_echoed_key_is_noticed() {
         let secret =
             UpstreamConfig { key: Some(Secret::new("sk-canary-1".to_owned())), ..config("http://127.0.0.1:9", true) };
-        let upstreams = Upstreams::new(&[config("http://127.0.0.1:8", true), secret], Duration::from_secs(1)).unwrap();
+        let client = Client::new(outbound::Trust::Nobody).unwrap();
+        let configs = [config("http://127.0.0.1:8", true), secret];
+        let upstreams = Upstreams::new(&configs, client, Duration::from_secs(1)).unwrap();
         assert!(upstreams.leaks_a_key(b"Incorrect API key provided: sk-canary-1."));
         assert!(!upstreams.leaks_a_key(b"Incorrect API key provided: sk-can****1.") && !upstreams.leaks_a_key(b""));
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_inside_is_not_connected_to() {
-        let mut resolver = Resolver { lookup: GaiResolver::new(), public_only: true };
-        let name: Name = "localhost".parse().unwrap();
-        assert!(resolver.call(name).await.is_err());
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gateway::{UpstreamConfig, Upstreams};
 use kernel::Secret;
+use outbound::{Client, Trust};
 
 use crate::config::{Settings, UpstreamSection};
 use crate::environment::{Environment, NotText};
@@ -14,7 +15,10 @@ use crate::home::{self, HomeError};
 pub(crate) fn all(settings: &Settings, environment: &Environment) -> Result<Upstreams, Failure> {
     let sections = &settings.profile.upstreams;
     let configs = sections.iter().map(|section| one(section, environment)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Upstreams::new(&configs, Duration::from_secs(settings.profile.limits.upstream_seconds))?)
+    // The machine's certificates are asked for only where they are needed: a small image may have none.
+    let encrypted = configs.iter().any(|config| config.url.starts_with("https:"));
+    let client = Client::new(if encrypted { Trust::Machine } else { Trust::Nobody })?;
+    Ok(Upstreams::new(&configs, client, Duration::from_secs(settings.profile.limits.upstream_seconds))?)
 }
 
 /// Why an upstream's key is missing.

@@ -315,7 +315,8 @@ impl Node {
             models: vec!["gpt-*".to_owned()],
             allow_private: true,
         };
-        let upstreams = Upstreams::new(&[config], patience).unwrap();
+        let client = outbound::Client::new(outbound::Trust::Nobody).unwrap();
+        let upstreams = Upstreams::new(&[config], client, patience).unwrap();
         let purse = Purse::new(tester.moment().id());
         let (gateway, sequencer) = Gateway::new(db.clone(), upstreams, purse).unwrap();
         std::thread::spawn(move || sequencer.run());

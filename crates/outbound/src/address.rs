@@ -21,7 +21,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let shared = a == 100 && (64..128).contains(&b);
     let protocol = (a, b, c) == (192, 0, 0) || (a, b, c) == (192, 88, 99);
     let benchmark = a == 198 && matches!(b, 18 | 19);
-    !(special || shared || protocol || benchmark || a == 0 || a >= 240)
+    // The one metadata service with an address out in the world: Azure's.
+    let metadata = address == Ipv4Addr::new(168, 63, 129, 16);
+    !(special || shared || protocol || benchmark || metadata || a == 0 || a >= 240)
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -49,6 +51,7 @@ mod tests {
             "0.0.0.0",
             "224.0.0.1",
             "255.255.255.255",
+            "168.63.129.16",
             "198.18.0.1",
             "192.0.0.1",
             "203.0.113.1",
