@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kernel::{KeyId, SessionId, TenantId};
 
-use crate::guard::{Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Verdict};
+use crate::guard::{Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Shadow, Verdict};
 use crate::{Permission, Permissions, Request, Roles};
 
 /// What kind of principal acts.
@@ -188,6 +188,8 @@ pub enum Cause {
         reason: String,
         /// The rule.
         basis: Option<Basis>,
+        /// What a version that is only tried would have said, where that differs.
+        shadow: Option<Box<Shadow>>,
     },
     /// A policy of the tenant wants somebody's approval, which this action cannot wait for.
     NeedsApproval {
@@ -195,6 +197,8 @@ pub enum Cause {
         reason: String,
         /// The rule.
         basis: Option<Basis>,
+        /// What a version that is only tried would have said, where that differs.
+        shadow: Option<Box<Shadow>>,
     },
 }
 
@@ -207,10 +211,10 @@ fn said(action: &str, cause: &Cause) -> String {
         Cause::NotFresh => {
             format!("`{action}` needs a session that was signed in to in the last minutes: sign in again")
         }
-        Cause::Policy { reason, basis } => {
+        Cause::Policy { reason, basis, shadow: _ } => {
             format!("`{action}` is refused by the policy rule `{}`: {reason}", rule(basis))
         }
-        Cause::NeedsApproval { reason, basis } => {
+        Cause::NeedsApproval { reason, basis, shadow: _ } => {
             format!("`{action}` needs an approval by the policy rule `{}`: {reason}", rule(basis))
         }
     }
@@ -231,6 +235,7 @@ pub struct Grant<A> {
     caller: Caller,
     obligations: Vec<Obligation>,
     basis: Option<Basis>,
+    shadow: Option<Box<Shadow>>,
     action: PhantomData<fn() -> A>,
 }
 
@@ -264,25 +269,28 @@ impl Caller {
 
     fn decide<A: Action>(&self, resource: Option<&str>, facts: &Facts<'_>) -> Result<Grant<A>, Forbidden> {
         let refused = |cause| Err(Forbidden { action: A::NAME, cause });
-        let grant = |obligations, basis| Grant { caller: self.clone(), obligations, basis, action: PhantomData };
+        let grant = |obligations, basis, shadow| {
+            let caller = self.clone();
+            Grant { caller, obligations, basis, shadow, action: PhantomData }
+        };
         if A::SENSITIVE && !self.0.standing.fresh {
             return refused(Cause::NotFresh);
         }
         let Some(permission) = A::PERMISSION else {
-            return Ok(grant(Vec::new(), None));
+            return Ok(grant(Vec::new(), None, None));
         };
         if !self.permissions().contains(permission) {
             return refused(Cause::Missing { permission, roles: self.0.standing.roles.clone() });
         }
         let Some(guard) = &self.0.standing.guard else {
-            return Ok(grant(Vec::new(), None));
+            return Ok(grant(Vec::new(), None, None));
         };
         let question = Question { caller: self, permission, resource, at: self.0.request.at, facts };
-        let Judgment { verdict, reason, basis } = guard.judge(&question);
+        let Judgment { verdict, reason, basis, shadow } = guard.judge(&question);
         match verdict {
-            Verdict::Allow(obligations) => Ok(grant(obligations, basis)),
-            Verdict::RequireApproval => refused(Cause::NeedsApproval { reason, basis }),
-            Verdict::Deny => refused(Cause::Policy { reason, basis }),
+            Verdict::Allow(obligations) => Ok(grant(obligations, basis, shadow)),
+            Verdict::RequireApproval => refused(Cause::NeedsApproval { reason, basis, shadow }),
+            Verdict::Deny => refused(Cause::Policy { reason, basis, shadow }),
         }
     }
 
@@ -349,6 +357,11 @@ impl<A> Grant<A> {
     pub fn basis(&self) -> Option<&Basis> {
         self.basis.as_ref()
     }
+
+    /// What a version of the policies that is only tried would have said, where that differs.
+    pub fn shadow(&self) -> Option<&Shadow> {
+        self.shadow.as_deref()
+    }
 }
 
 impl<A> Clone for Grant<A> {
@@ -357,6 +370,7 @@ impl<A> Clone for Grant<A> {
             caller: self.caller.clone(),
             obligations: self.obligations.clone(),
             basis: self.basis.clone(),
+            shadow: self.shadow.clone(),
             action: PhantomData,
         }
     }
@@ -397,7 +411,7 @@ mod tests {
         fn judge(&self, question: &Question<'_>) -> Judgment {
             let rule = question.resource.unwrap_or("default").to_owned();
             let basis = Some(Basis { version: 3, digest: "d".to_owned(), rule });
-            Judgment { verdict: self.0.clone(), reason: "it says so".to_owned(), basis }
+            Judgment { verdict: self.0.clone(), reason: "it says so".to_owned(), basis, shadow: None }
         }
     }
 

@@ -59,6 +59,17 @@ pub struct Judgment {
     pub reason: String,
     /// What it followed; `None` where no policy speaks of such an action.
     pub basis: Option<Basis>,
+    /// What a version that is only tried would have said, where that differs.
+    pub shadow: Option<Box<Shadow>>,
+}
+
+/// The word of a version of the policies that is tried beside the one in force, and decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// Its word.
+    pub verdict: Verdict,
+    /// What it followed; `None` where that version does not speak of such an action.
+    pub basis: Option<Basis>,
 }
 
 /// The word of a guard.

@@ -25,7 +25,7 @@
 //! A grant cannot be made up, and a grant for one action is not a grant for another:
 //!
 //! ```compile_fail
-//! let _: authz::Grant<()> = authz::Grant { caller: todo!(), obligations: vec![], basis: None, action: std::marker::PhantomData };
+//! let _: authz::Grant<()> = authz::Grant { caller: todo!(), obligations: vec![], basis: None, shadow: None, action: std::marker::PhantomData };
 //! ```
 
 mod caller;
@@ -35,7 +35,7 @@ mod request;
 mod role;
 
 pub use caller::{Acting, Action, Actor, ActorKind, Caller, Cause, Forbidden, Grant, PlatformAction, Standing, Via};
-pub use guard::{Attribute, Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Verdict};
+pub use guard::{Attribute, Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Shadow, Verdict};
 pub use permission::{Permission, PermissionError, Permissions};
 pub use request::{Idempotency, Render, Rendered, Request};
 pub use role::{CustomRole, CustomRoleError, Role, RoleError, RoleName, Roles};
