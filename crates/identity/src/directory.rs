@@ -13,7 +13,7 @@ use kernel::{AgentId, KeyId, TenantId, Timestamp, UserId};
 use parking_lot::Mutex;
 use store::{Database, ReadTx, Reason, StoreError};
 
-use crate::store::Credential;
+use crate::store::keys::Credential;
 use crate::{KeyFormatError, PresentedKey, Settings, Tenant, TenantStatus, User, UserKind, UserStatus, store as rows};
 use table::{Draft, Record, Shards, Table, name_of};
 
@@ -167,7 +167,7 @@ impl Directory {
         #[expect(clippy::disallowed_methods, reason = "the directory is no caller and serves every tenant")]
         let (version, settings) = db.system(Reason::Snapshot, |tx| {
             tx.within(tenant, |tx| {
-                let version = rows::configuration_version(tx)?;
+                let version = rows::tenants::configuration_version(tx)?;
                 Ok((version, read(tx, since, |record| shards.add(draft.push(record)))?))
             })
         })?;
@@ -229,15 +229,15 @@ fn remembered_since(db: &Database) -> Timestamp {
 
 /// Reads one tenant, hands its keys to `keep` and returns its settings; `None` when there is no such tenant.
 fn read(tx: &mut ReadTx<'_>, since: Timestamp, mut keep: impl FnMut(Record)) -> Result<Option<Settings>, StoreError> {
-    let Some(tenant) = rows::tenant(tx)? else {
+    let Some(tenant) = rows::tenants::tenant(tx)? else {
         return Ok(None);
     };
-    let holders = rows::key_holders(tx)?.into_iter();
+    let holders = rows::users::key_holders(tx)?.into_iter();
     let holders: HashMap<_, _> = holders.map(|user| (user.id.clone(), Arc::new(principal(&tenant, user)))).collect();
     let mut after = String::new();
     loop {
-        let credentials = rows::credentials(tx, since, &after)?;
-        let is_last = credentials.len() < rows::CREDENTIALS;
+        let credentials = rows::keys::credentials(tx, since, &after)?;
+        let is_last = credentials.len() < rows::keys::CREDENTIALS;
         if let Some(last) = credentials.last() {
             last.id.as_str().clone_into(&mut after);
         }

@@ -108,7 +108,7 @@ fn create(
     new: NewKey,
     at: &Moment<'_>,
 ) -> Result<(store::Entry, IssuedKey), CreateKeyError> {
-    let owner = rows::user(tx, &new.user)?.ok_or_else(|| CreateKeyError::UserNotFound(new.user.clone()))?;
+    let owner = rows::users::user(tx, &new.user)?.ok_or_else(|| CreateKeyError::UserNotFound(new.user.clone()))?;
     if owner.status == UserStatus::Deactivated {
         return Err(CreateKeyError::Deactivated(owner.id));
     }
@@ -116,7 +116,7 @@ fn create(
     let asked = new.expires_at;
     let expires_at = rules::expiry(asked, at.now()).ok_or(CreateKeyError::Expired(asked.unwrap_or(at.now())))?;
     let issued = issue(tx, new, expires_at, at)?;
-    Ok((entries::key_created(&issued.key), issued))
+    Ok((entries::credentials::key_created(&issued.key), issued))
 }
 
 /// A key that no caller asks for: it comes with a user, or is made on the server's own machine.
@@ -137,7 +137,7 @@ fn issue(tx: &mut WriteTx<'_>, new: NewKey, expires_at: Timestamp, at: &Moment<'
     let FreshKey { id, text, secret_hash, last4 } = FreshKey::generate(at);
     let created_at = at.now();
     let key = Key { id, user, name, last4, scopes, agent, created_at, expires_at, revoked_at: None };
-    rows::insert_key(tx, &key, &secret_hash)?;
+    rows::keys::insert_key(tx, &key, &secret_hash)?;
     Ok(IssuedKey { key, secret: text })
 }
 
@@ -151,10 +151,10 @@ pub fn keys(
 ) -> Result<Page<Key>, ListError> {
     let found = match user {
         Some(user) if rules::is_oneself(caller, user) => {
-            db.read(&caller.authorize::<ReadOwnKeys>()?, |tx| rows::keys_of(tx, user, after, size))
+            db.read(&caller.authorize::<ReadOwnKeys>()?, |tx| rows::keys::keys_of(tx, user, after, size))
         }
-        Some(user) => db.read(&caller.authorize::<ReadKeys>()?, |tx| rows::keys_of(tx, user, after, size)),
-        None => db.read(&caller.authorize::<ReadKeys>()?, |tx| rows::keys(tx, after, size)),
+        Some(user) => db.read(&caller.authorize::<ReadKeys>()?, |tx| rows::keys::keys_of(tx, user, after, size)),
+        None => db.read(&caller.authorize::<ReadKeys>()?, |tx| rows::keys::keys(tx, after, size)),
     };
     Ok(Page::of(found?, size, |key| key.id.to_string()))
 }
@@ -176,7 +176,7 @@ pub enum KeyError {
 /// One key: one's own, or anybody's with `key:manage`.
 pub fn key(db: &Database, caller: &Caller, id: &KeyId) -> Result<Key, KeyError> {
     let grant = caller.authorize::<ReadOwnKeys>()?;
-    let found = db.read(&grant, |tx| rows::key(tx, id))?;
+    let found = db.read(&grant, |tx| rows::keys::key(tx, id))?;
     found.filter(|key| may_know(caller, key)).ok_or_else(|| KeyError::NotFound(id.clone()))
 }
 
@@ -206,13 +206,13 @@ pub enum RevokeKeyError {
 pub fn revoke_key(db: &Database, caller: &Caller, id: &KeyId, at: &Moment<'_>) -> Result<Key, RevokeKeyError> {
     let grant = caller.authorize::<RevokeKey>()?;
     db.write(grant, |tx| {
-        let found = rows::key(tx, id)?.filter(|key| may_know(caller, key));
+        let found = rows::keys::key(tx, id)?.filter(|key| may_know(caller, key));
         let key = found.ok_or_else(|| RevokeKeyError::NotFound(id.clone()))?;
         if let Some(since) = key.revoked_at {
             return Err(RevokeKeyError::AlreadyRevoked(since));
         }
         let key = Key { revoked_at: Some(at.now()), ..key };
-        rows::save_revocation(tx, &key)?;
-        Ok((entries::key_revoked(&key), key))
+        rows::keys::save_revocation(tx, &key)?;
+        Ok((entries::credentials::key_revoked(&key), key))
     })
 }

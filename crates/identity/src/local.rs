@@ -32,18 +32,18 @@ pub fn bootstrap(db: &Database, at: &Moment<'_>) -> Result<Option<IssuedKey>, St
     let Ok(grant) = caller.authorize::<Bootstrap>() else {
         return Ok(None);
     };
-    if db.read(&grant, rows::any_user)? {
+    if db.read(&grant, rows::users::any_user)? {
         return Ok(None);
     }
     let made = db.write(grant, |tx| {
-        if rows::any_user(tx)? {
+        if rows::users::any_user(tx)? {
             return Err(BootstrapError::Done);
         }
         let username = "platform".parse().map_err(|_| StoreError::Decode("a username"))?;
         let admin = first_user(username, Role::PlatformAdmin, at);
-        rows::insert_user(tx, &admin)?;
+        rows::users::insert_user(tx, &admin)?;
         let issued = issue_unasked(tx, &admin, "first key", None, at)?;
-        Ok((entries::platform_bootstrapped(&admin, &issued.key), issued))
+        Ok((entries::people::platform_bootstrapped(&admin, &issued.key), issued))
     });
     match made {
         Ok(issued) => Ok(Some(issued)),
@@ -95,14 +95,14 @@ pub fn issue_local_key(
     let not_found = || LocalKeyError::UserNotFound { tenant: tenant.clone(), username: username.clone() };
     let grant = itself(tenant.clone(), "cli", at).authorize::<IssueLocalKey>()?;
     // A tenant that does not exist has no users to read, and no log to write to.
-    db.read(&grant, |tx| rows::user_named(tx, username))?.ok_or_else(not_found)?;
+    db.read(&grant, |tx| rows::users::user_named(tx, username))?.ok_or_else(not_found)?;
     db.write(grant, |tx| {
-        let owner = rows::user_named(tx, username)?.ok_or_else(not_found)?;
+        let owner = rows::users::user_named(tx, username)?.ok_or_else(not_found)?;
         if owner.status == UserStatus::Deactivated {
             return Err(LocalKeyError::Deactivated(owner.username));
         }
         let issued = issue_unasked(tx, &owner, "made on the server's machine", agent, at)?;
-        Ok((entries::local_key_created(&issued.key), issued))
+        Ok((entries::credentials::local_key_created(&issued.key), issued))
     })
 }
 

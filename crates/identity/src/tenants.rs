@@ -69,17 +69,17 @@ pub fn create_tenant(
     let grant = caller.authorize::<CreateTenant>()?;
     let NewTenant { id, name, settings, admin } = new;
     db.write_platform(grant, &id, |tx| {
-        if rows::tenant(tx)?.is_some() {
+        if rows::tenants::tenant(tx)?.is_some() {
             return Err(CreateTenantError::AlreadyExists(id.clone()));
         }
         tx.open_tenant()?;
         let (status, created_at) = (TenantStatus::Active, at.now());
         let tenant = Tenant { id: id.clone(), name, settings, status, created_at, revision: 1 };
-        rows::insert_tenant(tx, &tenant)?;
+        rows::tenants::insert_tenant(tx, &tenant)?;
         let admin = first_user(admin, Role::Admin, at);
-        rows::insert_user(tx, &admin)?;
+        rows::users::insert_user(tx, &admin)?;
         let key = issue_unasked(tx, &admin, "first key", None, at)?;
-        let entry = entries::tenant_created(&tenant, &admin, &key.key);
+        let entry = entries::people::tenant_created(&tenant, &admin, &key.key);
         Ok((entry, CreatedTenant { tenant, admin, key }))
     })
 }
@@ -121,7 +121,7 @@ pub fn tenants(
         let known = tx.tenants()?.into_iter().map(|(id, _)| id).filter(|id| !id.is_system());
         let mut rest: Vec<_> = known.filter(|id| after.is_none_or(|cursor| id.as_str() > cursor.key())).collect();
         rest.sort_unstable();
-        let page = rest.iter().take(limit).filter_map(|id| tx.within(id, rows::tenant).transpose());
+        let page = rest.iter().take(limit).filter_map(|id| tx.within(id, rows::tenants::tenant).transpose());
         let found = page.collect::<Result<Vec<_>, StoreError>>()?;
         Ok(Page::of(found, size, |tenant| tenant.id.to_string()))
     })
@@ -162,11 +162,11 @@ pub enum TenantError {
 /// One tenant: any for the platform, one's own for everybody.
 pub fn tenant(db: &Database, caller: &Caller, id: &TenantId) -> Result<Tenant, TenantError> {
     let found = if caller.tenant() == id {
-        db.read(&caller.authorize::<ReadOwnTenant>()?, rows::tenant)
+        db.read(&caller.authorize::<ReadOwnTenant>()?, rows::tenants::tenant)
     } else {
         let _granted = caller.authorize::<ReadTenant>()?;
         #[expect(clippy::disallowed_methods, reason = "the platform sees that a tenant exists, and nothing inside it")]
-        db.system(Reason::Registry, |tx| tx.within(id, rows::tenant))
+        db.system(Reason::Registry, |tx| tx.within(id, rows::tenants::tenant))
     };
     found?.ok_or_else(|| TenantError::NotFound(id.clone()))
 }
@@ -225,7 +225,7 @@ pub fn update_tenant(
     }
     let TenantChange { expected_revision, name, settings, status } = change;
     db.write_platform(grant, id, |tx| {
-        let before = rows::tenant(tx)?.ok_or_else(|| UpdateTenantError::NotFound(id.clone()))?;
+        let before = rows::tenants::tenant(tx)?.ok_or_else(|| UpdateTenantError::NotFound(id.clone()))?;
         if before.revision != expected_revision {
             return Err(UpdateTenantError::Stale(before.revision));
         }
@@ -237,7 +237,7 @@ pub fn update_tenant(
             id: before.id.clone(),
             created_at: before.created_at,
         };
-        rows::save_tenant(tx, &after)?;
-        Ok((entries::tenant_updated(&before, &after), after))
+        rows::tenants::save_tenant(tx, &after)?;
+        Ok((entries::people::tenant_updated(&before, &after), after))
     })
 }

@@ -54,11 +54,11 @@ pub fn create_user(db: &Database, caller: &Caller, new: NewUser, at: &Moment<'_>
     let (id, status, created_at) = (at.id(), UserStatus::Active, at.now());
     let user = User { id, kind, username, email, roles, status, created_at, revision: 1 };
     db.write(grant, |tx| {
-        if rows::user_named(tx, &user.username)?.is_some() {
+        if rows::users::user_named(tx, &user.username)?.is_some() {
             return Err(CreateUserError::UsernameTaken(user.username.clone()));
         }
-        rows::insert_user(tx, &user)?;
-        Ok((entries::user_created(&user), user))
+        rows::users::insert_user(tx, &user)?;
+        Ok((entries::people::user_created(&user), user))
     })
 }
 
@@ -74,7 +74,7 @@ impl Action for ListUsers {
 /// The users of the caller's tenant, the oldest first.
 pub fn users(db: &Database, caller: &Caller, after: Option<&Cursor>, size: PageSize) -> Result<Page<User>, ListError> {
     let grant = caller.authorize::<ListUsers>()?;
-    let found = db.read(&grant, |tx| rows::users(tx, after, size))?;
+    let found = db.read(&grant, |tx| rows::users::users(tx, after, size))?;
     Ok(Page::of(found, size, |user| user.id.to_string()))
 }
 
@@ -113,9 +113,9 @@ pub enum UserError {
 /// One user of the caller's tenant; everybody may see themselves.
 pub fn user(db: &Database, caller: &Caller, id: &UserId) -> Result<User, UserError> {
     let found = if caller.actor().id == id.as_str() {
-        db.read(&caller.authorize::<ReadOneself>()?, |tx| rows::user(tx, id))
+        db.read(&caller.authorize::<ReadOneself>()?, |tx| rows::users::user(tx, id))
     } else {
-        db.read(&caller.authorize::<ReadUser>()?, |tx| rows::user(tx, id))
+        db.read(&caller.authorize::<ReadUser>()?, |tx| rows::users::user(tx, id))
     };
     found?.ok_or_else(|| UserError::NotFound(id.clone()))
 }
@@ -187,22 +187,22 @@ pub fn update_user(
 ) -> Result<User, UpdateUserError> {
     let grant = caller.authorize::<UpdateUser>()?;
     db.write(grant, |tx| {
-        let before = rows::user(tx, id)?.ok_or_else(|| UpdateUserError::NotFound(id.clone()))?;
+        let before = rows::users::user(tx, id)?.ok_or_else(|| UpdateUserError::NotFound(id.clone()))?;
         if before.revision != change.expected_revision {
             return Err(UpdateUserError::Stale(before.revision));
         }
         let after = changed(&before, change);
         rules::may_give(caller, &after.roles, &before.roles)?;
         // The tenant's log is locked: no other change of its users comes between.
-        if rules::loses_admin(&before, &after) && rows::other_active_admins(tx, id)? == 0 {
+        if rules::loses_admin(&before, &after) && rows::users::other_active_admins(tx, id)? == 0 {
             return Err(UpdateUserError::LastAdmin(before.username));
         }
-        rows::save_user(tx, &after)?;
+        rows::users::save_user(tx, &after)?;
         let keys_revoked = match after.status {
             UserStatus::Active => 0,
-            UserStatus::Deactivated => rows::revoke_keys_of(tx, id, at.now())?,
+            UserStatus::Deactivated => rows::keys::revoke_keys_of(tx, id, at.now())?,
         };
-        Ok((entries::user_changed(&before, &after, keys_revoked), after))
+        Ok((entries::people::user_changed(&before, &after, keys_revoked), after))
     })
 }
 
