@@ -29,6 +29,7 @@
 //!     kind: RequestType::AgentPublish,
 //!     resource_kind: "version",
 //!     resource_id: "ver_1".into(),
+//!     about: "agt_1".into(),
 //!     digest: "9f86d081".into(),
 //!     title: "Publish Customer Support Agent 1.1.0".into(),
 //!     description: "Added ticket creation capability".into(),
@@ -65,7 +66,7 @@ mod rules;
 mod store;
 
 use ::store::{Database, Entry, ReadTx, StoreError, WriteTx};
-use authz::{Action, Caller, Forbidden, Permission, Role};
+use authz::{Action, Caller, Forbidden, Grant, Permission, Role};
 use kernel::{Moment, Page, ReviewId, Timestamp};
 
 pub use entries::ACTIONS;
@@ -214,12 +215,13 @@ pub fn open(tx: &mut WriteTx<'_>, new: NewRequest, at: &Moment<'_>) -> Result<Re
         return Err(OpenError::Pending(id));
     }
     let rule = effective(tx, new.kind)?;
-    let NewRequest { kind, resource_kind, resource_id, digest, title, description, requester, authors } = new;
+    let NewRequest { kind, resource_kind, resource_id, about, digest, title, description, requester, authors } = new;
     let request = Request {
         id: at.id(),
         kind,
         resource_kind: resource_kind.to_owned(),
         resource_id,
+        about,
         digest,
         title,
         description,
@@ -284,7 +286,7 @@ pub fn decide(
     followers: &Followers,
     at: &Moment<'_>,
 ) -> Result<Request, DecideError> {
-    let grant = caller.authorize::<Decide>()?;
+    let grant = grant_for::<Decide, DecideError>(db, caller, &decision.request)?;
     let id = decision.request.clone();
     let decided = db.write(grant.clone(), |tx| {
         let Decision { request: id, verdict, comment } = decision;
@@ -336,7 +338,7 @@ pub fn cancel(
     followers: &Followers,
     at: &Moment<'_>,
 ) -> Result<Request, CancelError> {
-    let grant = caller.authorize::<Cancel>()?;
+    let grant = grant_for::<Cancel, CancelError>(db, caller, id)?;
     db.write(grant, |tx| {
         let request = store::request(tx, id, at.now())?.ok_or_else(|| CancelError::NotFound(id.clone()))?;
         if request.requester != caller.actor().id && !caller.roles().contains(Role::Admin) {
@@ -349,6 +351,28 @@ pub fn cancel(
         followers.follow(tx, &request)?;
         Ok((entries::cancelled(&request), request))
     })
+}
+
+/// Finding out what a request is about, for the policies that decide whether the caller may go on.
+#[derive(Debug)]
+struct Locate;
+
+impl Action for Locate {
+    const NAME: &'static str = "approvals.request.locate";
+    const PERMISSION: Option<Permission> = None;
+}
+
+/// The grant to do `A` to the thing that the request is about: policies may speak of that one thing.
+fn grant_for<A: Action, E: From<Forbidden> + From<StoreError>>(
+    db: &Database,
+    caller: &Caller,
+    id: &ReviewId,
+) -> Result<Grant<A>, E> {
+    if caller.standing().guard.is_none() {
+        return Ok(caller.authorize::<A>()?);
+    }
+    let about = db.read::<_, _, StoreError>(&caller.authorize::<Locate>()?, |tx| store::about(tx, id))?;
+    Ok(about.map_or_else(|| caller.authorize::<A>(), |about| caller.authorize_on::<A>(&about))?)
 }
 
 /// The proof that exactly this content was approved by as many people as had to, who still may; `None` if it was not.

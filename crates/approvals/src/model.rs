@@ -267,6 +267,8 @@ pub struct NewRequest {
     pub resource_kind: &'static str,
     /// Its id.
     pub resource_id: String,
+    /// The id that policies know it by: a version's agent.
+    pub about: String,
     /// The digest of its content: an approval is an approval of exactly this.
     pub digest: String,
     /// One line for the approver.
@@ -290,6 +292,8 @@ pub struct Request {
     pub resource_kind: String,
     /// Its id.
     pub resource_id: String,
+    /// The id that policies know it by: a version's agent.
+    pub about: String,
     /// The digest of its content.
     pub digest: String,
     /// One line for the approver.

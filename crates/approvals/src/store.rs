@@ -48,17 +48,18 @@ pub(crate) fn save_workflow(tx: &mut WriteTx<'_>, workflow: &Workflow, at: Times
 pub(crate) fn insert(tx: &mut WriteTx<'_>, request: &Request) -> Result<(), StoreError> {
     tx.execute(
         sql!(
-            "INSERT INTO approval_requests (tenant_id, review_id, request_type, resource_type, resource_id, digest,
-                                            title, description, requester_id, author_ids, workflow_id,
+            "INSERT INTO approval_requests (tenant_id, review_id, request_type, resource_type, resource_id, about,
+                                            digest, title, description, requester_id, author_ids, workflow_id,
                                             workflow_revision, required_approvers, approver_roles, status, created_at,
                                             expires_at, decided_at, revision)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, NULL, $18)"
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, NULL, $19)"
         ),
         values![
             &request.id,
             request.kind,
             request.resource_kind.as_str(),
             request.resource_id.as_str(),
+            request.about.as_str(),
             request.digest.as_str(),
             request.title.as_str(),
             request.description.as_str(),
@@ -114,7 +115,7 @@ pub(crate) fn insert_decision(tx: &mut WriteTx<'_>, request: &Request, decided: 
 pub(crate) fn request(tx: &mut ReadTx<'_>, id: &ReviewId, now: Timestamp) -> Result<Option<Request>, StoreError> {
     let found = tx.optional(
         sql!(
-            "SELECT review_id, request_type, resource_type, resource_id, digest, title, description, requester_id,
+            "SELECT review_id, request_type, resource_type, resource_id, about, digest, title, description, requester_id,
                     author_ids, workflow_id, workflow_revision, required_approvers, approver_roles, status, created_at,
                     expires_at, decided_at, revision
                FROM approval_requests WHERE tenant_id = $1 AND review_id = $2"
@@ -123,6 +124,15 @@ pub(crate) fn request(tx: &mut ReadTx<'_>, id: &ReviewId, now: Timestamp) -> Res
         |row| read(row, now),
     )?;
     found.map(|request| with_decisions(tx, request)).transpose()
+}
+
+/// The id that policies know the thing by which the request is about.
+pub(crate) fn about(tx: &mut ReadTx<'_>, id: &ReviewId) -> Result<Option<String>, StoreError> {
+    tx.optional(
+        sql!("SELECT about FROM approval_requests WHERE tenant_id = $1 AND review_id = $2"),
+        values![id],
+        Row::get::<String>,
+    )
 }
 
 /// The request for `resource` that is stored as pending, expired or not.
@@ -155,7 +165,7 @@ pub(crate) fn requests(tx: &mut ReadTx<'_>, listing: &Listing, now: Timestamp) -
     let status = listing.status.map_or("", Status::as_str);
     let found = tx.all(
         sql!(
-            "SELECT review_id, request_type, resource_type, resource_id, digest, title, description, requester_id,
+            "SELECT review_id, request_type, resource_type, resource_id, about, digest, title, description, requester_id,
                     author_ids, workflow_id, workflow_revision, required_approvers, approver_roles, status, created_at,
                     expires_at, decided_at, revision
                FROM approval_requests
@@ -222,6 +232,7 @@ fn read(row: &mut Row, now: Timestamp) -> Result<Request, StoreError> {
         kind: row.get()?,
         resource_kind: row.get()?,
         resource_id: row.get()?,
+        about: row.get()?,
         digest: row.get()?,
         title: row.get()?,
         description: row.get()?,

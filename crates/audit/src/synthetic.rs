@@ -91,7 +91,7 @@ impl Log<'_> {
              \"service\",\"id\":\"usr_0190a5e0c0de7000800000000000c0de\",\"via\":\"3kTMd7pQx1Zb\",\"act\":null}},\"tenant\":\"{}\",\
              \"action\":\"{action}\",\"resource\":{{\"type\":\"call\",\"id\":\"cal_{:032x}\",\"digest\":null}},\
              \"outcome\":\"ok\",\"policy\":{{\"id\":\"ver_0190a5e0c0de7000800000000000c0de\",\"version\":7,\"rule\":\
-             \"published\"}},\"request_id\":\"req_{:032x}\",\"idempotency\":null,\"payload_commit\":{},\"prev_ts\":{}}}",
+             \"published\",\"digest\":null}},\"request_id\":\"req_{:032x}\",\"idempotency\":null,\"payload_commit\":{},\"prev_ts\":{}}}",
             time(seq),
             self.tenant,
             seq / 2,

@@ -109,7 +109,7 @@ pub fn agents(db: &Database, caller: &Caller, listing: &AgentListing) -> Result<
 
 /// One agent.
 pub fn agent(db: &Database, caller: &Caller, id: &AgentId) -> Result<Agent, ReadError> {
-    let grant = caller.authorize::<ReadAgents>()?;
+    let grant = caller.authorize_on::<ReadAgents>(id.as_str())?;
     let missing = || ReadError::NotFound { kind: "agent", id: id.to_string() };
     db.read(&grant, |tx| rows::agent(tx, id)?.ok_or_else(missing))
 }
@@ -139,7 +139,7 @@ pub fn update_agent(
     patch: AgentPatch,
     at: &Moment<'_>,
 ) -> Result<Agent, UpdateAgentError> {
-    let grant = caller.authorize::<UpdateAgent>()?;
+    let grant = caller.authorize_on::<UpdateAgent>(id.as_str())?;
     db.write(grant, |tx| {
         let agent = rows::agent(tx, id)?.ok_or_else(|| UpdateAgentError::NotFound(id.clone()))?;
         if patch.expected_revision.is_some_and(|expected| expected != agent.revision) {

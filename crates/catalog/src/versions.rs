@@ -1,7 +1,7 @@
 //! Use cases about versions.
 
 use approvals::{Authors, NewRequest, Request, RequestType};
-use authz::{Action, Caller, Forbidden, Permission};
+use authz::{Action, Caller, Forbidden, Grant, Permission};
 use kernel::{AgentId, Moment, Page, ReviewId, Timestamp, VersionId};
 use store::{Database, ReadTx, StoreError, WriteTx};
 
@@ -82,7 +82,7 @@ pub fn create_version(
     new: NewVersion,
     at: &Moment<'_>,
 ) -> Result<Version, CreateVersionError> {
-    let grant = caller.authorize::<CreateVersion>()?;
+    let grant = caller.authorize_on::<CreateVersion>(agent.as_str())?;
     db.write(grant, |tx| {
         rows::agent(tx, agent)?.ok_or_else(|| CreateVersionError::AgentNotFound(agent.clone()))?;
         let NewVersion { number, definition, changelog } = new;
@@ -121,7 +121,7 @@ pub fn versions(
     listing: &VersionListing,
     at: &Moment<'_>,
 ) -> Result<Page<Version>, ReadError> {
-    let grant = caller.authorize::<ReadAgents>()?;
+    let grant = caller.authorize_on::<ReadAgents>(agent.as_str())?;
     db.read(&grant, |tx| {
         rows::agent(tx, agent)?.ok_or_else(|| ReadError::NotFound { kind: "agent", id: agent.to_string() })?;
         let found = rows::versions(tx, agent, listing)?;
@@ -132,7 +132,7 @@ pub fn versions(
 
 /// One version, with what it does and what it changes.
 pub fn version(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>) -> Result<Detail, ReadError> {
-    let grant = caller.authorize::<ReadAgents>()?;
+    let grant = grant_for::<ReadAgents, ReadError>(db, caller, id)?;
     let missing = || ReadError::NotFound { kind: "version", id: id.to_string() };
     db.read(&grant, |tx| {
         let version = rows::version(tx, id)?.ok_or_else(missing)?;
@@ -174,7 +174,7 @@ pub fn update_version(
     patch: VersionPatch,
     at: &Moment<'_>,
 ) -> Result<Version, UpdateVersionError> {
-    let grant = caller.authorize::<UpdateVersion>()?;
+    let grant = grant_for::<UpdateVersion, UpdateVersionError>(db, caller, id)?;
     db.write(grant, |tx| {
         let missing = || UpdateVersionError::NotFound(id.clone());
         let version = load(tx, id, at.now())?.ok_or_else(missing)?;
@@ -222,7 +222,7 @@ pub enum SubmitError {
 /// Freezes a draft and asks for its approval. An approved version is submitted again only when its approval no longer
 /// stands, because somebody who approved it left or lost the role.
 pub fn submit(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>) -> Result<Version, SubmitError> {
-    let grant = caller.authorize::<Submit>()?;
+    let grant = grant_for::<Submit, SubmitError>(db, caller, id)?;
     db.write(grant, |tx| {
         let missing = || SubmitError::NotFound(id.clone());
         let version = load(tx, id, at.now())?.ok_or_else(missing)?;
@@ -237,6 +237,7 @@ pub fn submit(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>) -
             kind: RequestType::AgentPublish,
             resource_kind: "version",
             resource_id: id.to_string(),
+            about: version.agent_id.to_string(),
             digest: version.digest.clone(),
             title: format!("Publish {} {}", agent.name, version.number),
             description: version.changelog.clone(),
@@ -297,7 +298,7 @@ pub enum PublishError {
 /// Lets an approved version run instead of the one that runs, which is deprecated in the same transaction. Rolling
 /// back is publishing a deprecated version again, while its approval stands.
 pub fn publish(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>) -> Result<Version, PublishError> {
-    let grant = caller.authorize::<Publish>()?;
+    let grant = grant_for::<Publish, PublishError>(db, caller, id)?;
     db.write(grant, |tx| {
         let missing = || PublishError::NotFound(id.clone());
         let version = load(tx, id, at.now())?.ok_or_else(missing)?;
@@ -344,7 +345,7 @@ pub enum RetireError {
 
 /// Stops the version that runs: the agent has none then.
 pub fn deprecate(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>) -> Result<Version, RetireError> {
-    let grant = caller.authorize::<Retire>()?;
+    let grant = grant_for::<Retire, RetireError>(db, caller, id)?;
     db.write(grant, |tx| {
         let version = retire(tx, id, Step::Deprecate, at.now())?;
         Ok((entries::version_deprecated(&version), version))
@@ -353,7 +354,7 @@ pub fn deprecate(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>
 
 /// Puts a deprecated version away for good.
 pub fn archive(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>) -> Result<Version, RetireError> {
-    let grant = caller.authorize::<Retire>()?;
+    let grant = grant_for::<Retire, RetireError>(db, caller, id)?;
     db.write(grant, |tx| {
         let version = retire(tx, id, Step::Archive, at.now())?;
         Ok((entries::version_archived(&version), version))
@@ -364,6 +365,29 @@ pub fn archive(db: &Database, caller: &Caller, id: &VersionId, at: &Moment<'_>) 
 /// digest; one that is not what was approved fails the whole answer.
 pub fn published(tx: &mut ReadTx<'_>) -> Result<Vec<Published>, StoreError> {
     rows::published(tx)
+}
+
+/// Finding out whose version it is, for the policies that decide whether the caller may go on.
+#[derive(Debug)]
+struct Locate;
+
+impl Action for Locate {
+    const NAME: &'static str = "catalog.version.locate";
+    const PERMISSION: Option<Permission> = None;
+}
+
+/// The grant to do `A` to the agent that the version belongs to: policies speak of agents.
+fn grant_for<A: Action, E: From<Forbidden> + From<StoreError>>(
+    db: &Database,
+    caller: &Caller,
+    id: &VersionId,
+) -> Result<Grant<A>, E> {
+    if caller.standing().guard.is_none() {
+        return Ok(caller.authorize::<A>()?);
+    }
+    let version = db.read::<_, _, StoreError>(&caller.authorize::<Locate>()?, |tx| rows::version(tx, id))?;
+    let grant = |version: Version| caller.authorize_on::<A>(version.agent_id.as_str());
+    Ok(version.map_or_else(|| caller.authorize::<A>(), grant)?)
 }
 
 fn retire(tx: &mut WriteTx<'_>, id: &VersionId, step: Step, now: Timestamp) -> Result<Version, RetireError> {

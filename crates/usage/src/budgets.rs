@@ -165,7 +165,7 @@ pub fn update_budget(
     change: &BudgetChange,
     at: &Moment<'_>,
 ) -> Result<Budget, UpdateBudgetError> {
-    let grant = caller.authorize::<UpdateBudget>()?;
+    let grant = caller.authorize_on::<UpdateBudget>(id.as_str())?;
     change.limit.map_or(Ok(()), check)?;
     db.write(grant, |tx| {
         let before =
@@ -201,7 +201,7 @@ pub fn budgets(
 
 /// One budget and where it stands at `now`.
 pub fn budget(db: &Database, caller: &Caller, id: &BudgetId, now: Timestamp) -> Result<Budget, ReadBudgetError> {
-    let grant = caller.authorize::<ReadBudgets>()?;
+    let grant = caller.authorize_on::<ReadBudgets>(id.as_str())?;
     let found = db.read(&grant, |tx| store::budgets::budget(tx, id, now))?;
     found.ok_or_else(|| ReadBudgetError::NotFound(id.clone()))
 }

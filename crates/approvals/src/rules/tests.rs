@@ -39,6 +39,7 @@ fn request(required: u32) -> Request {
         kind: RequestType::AgentPublish,
         resource_kind: "version".to_owned(),
         resource_id: "ver_1".to_owned(),
+        about: "agt_1".to_owned(),
         digest: "digest".to_owned(),
         title: "Publish".to_owned(),
         description: String::new(),

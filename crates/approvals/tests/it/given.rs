@@ -57,6 +57,7 @@ pub(crate) fn open(t: &Tester, requester: &Caller, resource: &str) -> Result<Req
         kind: RequestType::AgentPublish,
         resource_kind: "version",
         resource_id: resource.to_owned(),
+        about: "agt_1".to_owned(),
         digest: format!("digest of {resource}"),
         title: "Publish Customer Support Agent 1.1.0".to_owned(),
         description: "Added ticket creation capability".to_owned(),

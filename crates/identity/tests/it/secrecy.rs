@@ -82,7 +82,7 @@ fn every_change_leaves_one_entry_that_names_nobody() {
                 "identity.key.created",
             ]
         );
-        assert!(own[5].contains(r#""actor":{"type":"system","id":"cli","via":null}"#), "{}", own[5]);
+        assert!(own[5].contains(r#""actor":{"type":"system","id":"cli","via":null,"act":null}"#), "{}", own[5]);
         let system_actions: Vec<_> = system.iter().map(|leaf| field(leaf, "action")).collect();
         assert_eq!(
             system_actions,

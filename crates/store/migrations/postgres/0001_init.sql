@@ -275,6 +275,7 @@ CREATE TABLE approval_requests (
     request_type TEXT NOT NULL,
     resource_type TEXT NOT NULL,
     resource_id TEXT NOT NULL,
+    about TEXT NOT NULL,
     digest TEXT NOT NULL,
     title TEXT NOT NULL,
     description TEXT NOT NULL,
@@ -463,7 +464,7 @@ CREATE TABLE open_calls (
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$;
 CREATE TRIGGER approval_requests_frozen
-    BEFORE UPDATE OF request_type, resource_type, resource_id, digest, title, description, requester_id, author_ids,
+    BEFORE UPDATE OF request_type, resource_type, resource_id, about, digest, title, description, requester_id, author_ids,
         workflow_id, workflow_revision, required_approvers, approver_roles, created_at, expires_at ON approval_requests
     FOR EACH ROW EXECUTE FUNCTION refuse('a request for approval is not changed');
 CREATE TRIGGER approval_requests_decided BEFORE UPDATE ON approval_requests

@@ -275,6 +275,7 @@ CREATE TABLE approval_requests (
     request_type TEXT NOT NULL,
     resource_type TEXT NOT NULL,
     resource_id TEXT NOT NULL,
+    about TEXT NOT NULL,
     digest TEXT NOT NULL,
     title TEXT NOT NULL,
     description TEXT NOT NULL,
@@ -470,7 +471,7 @@ CREATE TRIGGER approval_decisions_kept_delete BEFORE DELETE ON approval_decision
     BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
 -- What approvers look at stays what they looked at, and a decided request stays decided.
 CREATE TRIGGER approval_requests_frozen
-    BEFORE UPDATE OF request_type, resource_type, resource_id, digest, title, description, requester_id, author_ids,
+    BEFORE UPDATE OF request_type, resource_type, resource_id, about, digest, title, description, requester_id, author_ids,
         workflow_id, workflow_revision, required_approvers, approver_roles, created_at, expires_at ON approval_requests
     BEGIN SELECT RAISE(ABORT, 'a request for approval is not changed'); END;
 CREATE TRIGGER approval_requests_decided BEFORE UPDATE ON approval_requests WHEN OLD.status <> 'pending'

@@ -107,7 +107,7 @@ fn a_leaf_is_one_line_of_json_with_its_fields_in_order() {
         assert_eq!(
             leaf,
             format!(
-                r#"{{"v":"taskforce/audit/1","log":"test/taskforce/t/acme-corp","seq":0,"ts":"2027-01-15T08:00:00.000Z","actor":{{"type":"user","id":"usr_alice","via":null}},"tenant":"acme-corp","action":"test.touched","resource":{{"type":"thing","id":"thg_1","digest":"ab12"}},"outcome":"refused","policy":{{"id":"rbac","version":2,"rule":"deny"}},"request_id":"{request}","idempotency":null,"payload_commit":{commitment},"prev_ts":null}}"#
+                r#"{{"v":"taskforce/audit/1","log":"test/taskforce/t/acme-corp","seq":0,"ts":"2027-01-15T08:00:00.000Z","actor":{{"type":"user","id":"usr_alice","via":null,"act":null}},"tenant":"acme-corp","action":"test.touched","resource":{{"type":"thing","id":"thg_1","digest":"ab12"}},"outcome":"refused","policy":{{"id":"rbac","version":2,"rule":"deny","digest":null}},"request_id":"{request}","idempotency":null,"payload_commit":{commitment},"prev_ts":null}}"#
             )
         );
     });

@@ -125,17 +125,17 @@ fn what_happened_is_not_changed_even_by_raw_sql() {
         touch(&t.db, &alice, "thg_1").unwrap();
         t.raw(
             "acme-corp",
-            "INSERT INTO approval_requests (tenant_id, review_id, request_type, resource_type, resource_id, digest,
+            "INSERT INTO approval_requests (tenant_id, review_id, request_type, resource_type, resource_id, about, digest,
                  title, description, requester_id, author_ids, workflow_revision, required_approvers, approver_roles,
                  status, created_at, expires_at, revision)
-             VALUES ('acme-corp', 'apr_1', 'publish', 'version', 'ver_1', '', '', '', 'usr_alice', 'usr_alice', 1, 1, '',
+             VALUES ('acme-corp', 'apr_1', 'publish', 'version', 'ver_1', 'agt_1', '', '', '', 'usr_alice', 'usr_alice', 1, 1, '',
                  'pending', 0, 1, 1);
              INSERT INTO approval_decisions (tenant_id, review_id, user_id, requester_id, author_ids, decision, comment,
                  at)
              VALUES ('acme-corp', 'apr_1', 'usr_bob', 'usr_alice', 'usr_alice', 'approve', '', 0)",
         )
         .expect("a request and its decision");
-        for table in ["ledger_entries", "approval_decisions", "usage_records"] {
+        for table in ["ledger_entries", "approval_decisions", "policy_versions", "usage_records"] {
             for statement in [
                 format!("UPDATE {table} SET tenant_id = 'acme-corp'"),
                 format!("UPDATE {table} SET tenant_id = 'acme-corp' WHERE tenant_id = 'acme-corp'"),
