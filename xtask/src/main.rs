@@ -10,6 +10,7 @@ mod metadata;
 mod postgres;
 mod prepare;
 mod process;
+mod provider;
 mod report;
 mod suite;
 mod tidy;
@@ -29,7 +30,8 @@ cargo xtask: the developer's tool of this workspace
 
 environment
   PG_BIN   folder of the PostgreSQL server's programs, when they are neither in the usual places nor in PATH
-  CI       `true` makes the absence of ../shared, which some suites read, a failure
+  CI       `true` makes the absence of ../shared, which some suites read, a failure,
+           and that of node and npm, which run an OpenID provider for some
 ";
 
 fn main() -> ExitCode {

@@ -1,6 +1,7 @@
 //! What the tests need, prepared one by one; a new need is one more line in [`PREPARATIONS`].
 
 use crate::postgres::{Binaries, Cluster};
+use crate::provider;
 use crate::report;
 use std::env;
 use std::ffi::OsString;
@@ -16,6 +17,8 @@ pub(crate) struct Prepared {
     pub(crate) engines: Vec<String>,
     /// Whether ../shared is there; the suites that read it run only then.
     pub(crate) shared: bool,
+    /// Whether the OpenID provider is there; the suites that sign in with it run only then.
+    pub(crate) provider: bool,
     cluster: Option<Cluster>,
 }
 
@@ -25,8 +28,11 @@ struct Preparation {
     run: fn(&Path, &mut Prepared) -> Result<String, String>,
 }
 
-const PREPARATIONS: [Preparation; 2] =
-    [Preparation { name: "shared", run: shared }, Preparation { name: "postgres", run: postgres }];
+const PREPARATIONS: [Preparation; 3] = [
+    Preparation { name: "shared", run: shared },
+    Preparation { name: "provider", run: openid_provider },
+    Preparation { name: "postgres", run: postgres },
+];
 
 /// Prepares everything, or stops at the first need that cannot be met.
 pub(crate) fn all(root: &Path) -> Result<Prepared, String> {
@@ -53,10 +59,27 @@ fn shared(root: &Path, prepared: &mut Prepared) -> Result<String, String> {
         prepared.variables.push(("TASKFORCE_SHARED", folder.into()));
         return Ok("found beside the workspace: the suites that read it will run".to_owned());
     }
-    if env::var_os("CI").is_some_and(|value| value == "true") {
+    if in_ci() {
         return Err("../shared is absent and CI=true: the suites that read it may not be left out".to_owned());
     }
     Ok("absent: the suites that read it will not run".to_owned())
+}
+
+fn in_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+fn openid_provider(root: &Path, prepared: &mut Prepared) -> Result<String, String> {
+    let Some(node) = provider::node() else {
+        if in_ci() {
+            return Err(provider::ABSENT.to_owned());
+        }
+        return Ok("no `node` and `npm`: the suites that sign in with an OpenID provider will not run".to_owned());
+    };
+    let (folder, found) = provider::install(root)?;
+    prepared.provider = true;
+    prepared.variables.push(("TASKFORCE_TEST_PROVIDER", folder.into()));
+    Ok(format!("node {node}, packages {found}"))
 }
 
 fn postgres(_root: &Path, prepared: &mut Prepared) -> Result<String, String> {

@@ -13,7 +13,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<bool, String> {
     let begun = Instant::now();
     let unread = tidy::suites_that_read_shared(root)?;
     let prepared = prepare::all(root)?;
-    let not_run = if prepared.shared { Vec::new() } else { unread };
+    let not_run = not_run(&prepared, unread);
     for suite in &not_run {
         report::line("prepare", "will not run", suite);
     }
@@ -29,11 +29,19 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<bool, String> {
         report::line("summary", "not run", "tidy, doctests and what the arguments leave out");
     }
     for suite in &not_run {
-        report::line("summary", "not run", format!("{suite} (no ../shared)"));
+        report::line("summary", "not run", suite);
     }
     report::line("summary", "engines", engines);
     report::line("summary", "time", report::seconds(begun.elapsed()));
     Ok(stages.iter().all(|(_, passed)| *passed))
+}
+
+/// The suites whose needs are not met, and what they lack.
+fn not_run(prepared: &Prepared, reading_shared: Vec<String>) -> Vec<String> {
+    let reading =
+        reading_shared.into_iter().filter(|_| !prepared.shared).map(|suite| format!("{suite} (no ../shared)"));
+    let signing_in = (!prepared.provider).then(|| "sign-in with an OpenID provider (no node and npm)".to_owned());
+    reading.chain(signing_in).collect()
 }
 
 type Stages = Vec<(&'static str, bool)>;

@@ -16,6 +16,7 @@
 )]
 
 pub mod hostile;
+pub mod provider;
 mod tester;
 pub mod upstream;
 
