@@ -35,7 +35,7 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-        if plain && (1..=128).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(CursorError) }
+        if plain && (1..=512).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(CursorError) }
     }
 }
 

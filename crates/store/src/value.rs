@@ -1,8 +1,8 @@
 //! Values and rows that both engines store and return alike.
 
 use kernel::{
-    AgentId, BudgetId, CallId, Cursor, KeyId, Money, NodeId, PriceId, RequestId, ReviewId, TenantId, Timestamp, UserId,
-    VersionId, WorkflowId,
+    AgentId, BudgetId, CallId, Cursor, GroupId, KeyId, Money, NodeId, PriceId, ProviderId, RequestId, ReviewId,
+    SessionId, TenantId, Timestamp, UserId, VersionId, WorkflowId,
 };
 
 use crate::StoreError;
@@ -187,8 +187,9 @@ macro_rules! text_values {
 
 text_values! {
     TenantId, AgentId, VersionId, UserId, ReviewId, WorkflowId, BudgetId, PriceId, CallId, RequestId, NodeId, KeyId,
+    SessionId, GroupId, ProviderId,
 }
-text_values!(authz::Roles, authz::Permissions);
+text_values!(authz::Roles, authz::Permissions, authz::CustomRole);
 
 /// The values after the tenant, in the order of their placeholders: the first is `$2`.
 ///
