@@ -120,6 +120,9 @@ pub struct Standing {
     pub attributes: Arc<Attributes>,
     /// Whether it proved who it is just now, as sensitive actions want it. Keys and tokens always do.
     pub fresh: bool,
+    /// Who else has held its credential: the actor that made the key, or the one from which this one descends. Two
+    /// people behind one decision are two only when neither made the other's credential.
+    pub issued_by: Option<Arc<str>>,
     /// Its tenant's policies, if it has any.
     pub guard: Option<Arc<dyn Guard>>,
 }
@@ -128,7 +131,8 @@ impl Standing {
     /// A principal with what the system's roles among `roles` allow, no attributes, and no policies over it.
     pub fn new(tenant: TenantId, actor: Actor, roles: Roles) -> Self {
         let allowed = roles.system_permissions();
-        Self { tenant, actor, roles, allowed, scopes: None, attributes: Arc::default(), fresh: true, guard: None }
+        let attributes = Arc::default();
+        Self { tenant, actor, roles, allowed, scopes: None, attributes, fresh: true, issued_by: None, guard: None }
     }
 
     /// The same, narrowed to `scopes`.

@@ -46,6 +46,15 @@ struct Inner {
     listeners: RwLock<Vec<Listener>>,
 }
 
+/// What a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// What requests are decided by.
+    Configuration,
+    /// Anything else.
+    Data,
+}
+
 /// Called with the tenant whose configuration has just changed.
 type Listener = Box<dyn Fn(&TenantId) + Send + Sync>;
 
@@ -120,7 +129,19 @@ impl Database {
         change: impl FnOnce(&mut WriteTx<'_>) -> Result<(Entry, T), E>,
     ) -> Result<T, E> {
         let tenant = grant.tenant().clone();
-        self.commit(&grant, &tenant, |tx| change(tx))
+        self.commit(&grant, &tenant, Effect::Configuration, |tx| change(tx))
+    }
+
+    /// The same for what no snapshot holds, such as a session that begins: the version of the tenant's configuration
+    /// stays, so that no node rebuilds anything.
+    #[expect(clippy::needless_pass_by_value, reason = "a grant is spent by the write that it allows")]
+    pub fn write_data<A, T: 'static, E: From<StoreError>>(
+        &self,
+        grant: Grant<A>,
+        change: impl FnOnce(&mut WriteTx<'_>) -> Result<(Entry, T), E>,
+    ) -> Result<T, E> {
+        let tenant = grant.tenant().clone();
+        self.commit(&grant, &tenant, Effect::Data, |tx| change(tx))
     }
 
     /// Changes `tenant` from outside, as the platform: the entry goes into the system log.
@@ -131,7 +152,7 @@ impl Database {
         tenant: &TenantId,
         change: impl FnOnce(&mut WriteTx<'_>) -> Result<(Entry, T), E>,
     ) -> Result<T, E> {
-        self.commit(&grant, tenant, change)
+        self.commit(&grant, tenant, Effect::Configuration, change)
     }
 
     /// Writes each tenant's share of data-plane records and entries: one commit, one savepoint for each share. The
@@ -210,6 +231,7 @@ impl Database {
         &self,
         grant: &Grant<A>,
         tenant: &TenantId,
+        effect: Effect,
         change: impl FnOnce(&mut WriteTx<'_>) -> Result<(Entry, T), E>,
     ) -> Result<T, E> {
         let (inner, caller, log) = (&*self.0, grant.caller(), grant.tenant());
@@ -218,7 +240,9 @@ impl Database {
             let now = inner.clock.now();
             inner.tx(conn, log, now).refuse_repeated(caller)?;
             let (entry, value) = change(&mut inner.tx(conn, tenant, now))?;
-            logs.change(tenant);
+            if effect == Effect::Configuration {
+                logs.change(tenant);
+            }
             inner.tx(conn, log, now).keep_answer(caller, &value)?;
             Ok::<_, E>((inner.append(conn, logs, (log, now), &[Attributed::new(grant, entry)])?, value))
         })?;
@@ -226,8 +250,8 @@ impl Database {
         if let Some(place) = places.first() {
             caller.request().record(place.seq);
         }
-        for listener in &*inner.listeners.read() {
-            listener(tenant);
+        if effect == Effect::Configuration {
+            inner.listeners.read().iter().for_each(|listener| listener(tenant));
         }
         Ok(value)
     }

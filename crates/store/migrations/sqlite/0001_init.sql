@@ -177,6 +177,7 @@ CREATE TABLE passwords (
     tenant_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     hash TEXT NOT NULL,
+    set_by TEXT NOT NULL,
     changed_at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, user_id),
     FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
@@ -185,10 +186,14 @@ CREATE TABLE passwords (
 CREATE TABLE sessions (
     tenant_id TEXT NOT NULL,
     session_id TEXT NOT NULL,
+    handle TEXT NOT NULL,
     user_id TEXT NOT NULL,
     secret_hash BLOB NOT NULL,
-    method TEXT NOT NULL CHECK (method IN ('password', 'oidc', 'key')),
+    method TEXT NOT NULL CHECK (method IN ('password', 'oidc')),
     provider_id TEXT,
+    issued_by TEXT,
+    epoch INTEGER NOT NULL,
+    roles TEXT NOT NULL,
     network TEXT NOT NULL,
     agent TEXT NOT NULL,
     created_at INTEGER NOT NULL,
@@ -197,6 +202,7 @@ CREATE TABLE sessions (
     expires_at INTEGER NOT NULL,
     ended_at INTEGER,
     PRIMARY KEY (tenant_id, session_id),
+    UNIQUE (tenant_id, handle),
     FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
 ) STRICT;
 CREATE INDEX sessions_user ON sessions (tenant_id, user_id);
@@ -211,6 +217,22 @@ CREATE TABLE revoked_tokens (
     PRIMARY KEY (tenant_id, token_hash)
 ) STRICT;
 
+-- Agents: keys may be for one.
+CREATE TABLE agents (
+    tenant_id TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    category TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    search TEXT NOT NULL,
+    owner_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, agent_id)
+) STRICT;
+
 CREATE TABLE api_keys (
     tenant_id TEXT NOT NULL,
     key_id TEXT NOT NULL,
@@ -223,6 +245,7 @@ CREATE TABLE api_keys (
     networks TEXT NOT NULL DEFAULT '',
     issued_by TEXT NOT NULL DEFAULT '',
     previous_hash BLOB,
+    previous_issued_by TEXT,
     previous_until INTEGER,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
@@ -230,7 +253,8 @@ CREATE TABLE api_keys (
     revoked_at INTEGER,
     revision INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (tenant_id, key_id),
-    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id)
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, user_id),
+    FOREIGN KEY (tenant_id, agent_id) REFERENCES agents (tenant_id, agent_id)
 ) STRICT;
 CREATE INDEX api_keys_user ON api_keys (tenant_id, user_id);
 
@@ -312,22 +336,7 @@ CREATE TABLE approval_decisions (
     CHECK (user_id <> requester_id AND instr(',' || author_ids || ',', ',' || user_id || ',') = 0)
 ) STRICT;
 
--- Catalog.
-CREATE TABLE agents (
-    tenant_id TEXT NOT NULL,
-    agent_id TEXT NOT NULL,
-    name TEXT NOT NULL,
-    description TEXT NOT NULL,
-    category TEXT NOT NULL,
-    tags TEXT NOT NULL,
-    search TEXT NOT NULL,
-    owner_id TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
-    PRIMARY KEY (tenant_id, agent_id)
-) STRICT;
-
+-- The versions of agents.
 CREATE TABLE versions (
     tenant_id TEXT NOT NULL,
     version_id TEXT NOT NULL,

@@ -99,6 +99,9 @@ fn a_configuration_gets_a_new_version_with_each_change_and_with_nothing_else() {
         let grant = t.platform().authorize::<Touch>().unwrap();
         t.db.write_platform(grant, gina.tenant(), |_| Ok::<_, StoreError>((entry("x"), ()))).unwrap();
         assert_eq!((version(&alice), version(&gina)), (before.0 + 1, before.1 + 1));
+        t.db.write_data(t.again(&alice).authorize::<Touch>().unwrap(), |_| Ok::<_, StoreError>((entry("y"), ())))
+            .unwrap();
+        assert_eq!(version(&alice), before.0 + 1, "data is no configuration");
     });
 }
 
@@ -113,6 +116,7 @@ fn listeners_hear_of_changes_that_are_durable_and_of_no_others() {
         let failed =
             t.db.write(gina.authorize::<Touch>().unwrap(), |_| Err::<(Entry, ()), _>(StoreError::Decode("right")));
         assert!(failed.is_err());
+        t.db.write_data(gina.authorize::<Touch>().unwrap(), |_| Ok::<_, StoreError>((entry("thg_2"), ()))).unwrap();
         t.db.refuse_commits(true).unwrap();
         assert!(touch(&t.db, &gina, "thg_1").is_err());
         t.db.refuse_commits(false).unwrap();
