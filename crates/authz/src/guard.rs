@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use kernel::Timestamp;
 
@@ -83,6 +84,21 @@ pub enum Verdict {
     Deny,
 }
 
+impl Verdict {
+    /// The verdict in a word: `allow`, `allow with without_tools`, `require_approval`, `deny`.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Allow(obligations) if obligations.is_empty() => "allow".to_owned(),
+            Self::Allow(obligations) => {
+                let all: Vec<String> = obligations.iter().map(ToString::to_string).collect();
+                format!("allow with {}", all.join(", "))
+            }
+            Self::RequireApproval => "require_approval".to_owned(),
+            Self::Deny => "deny".to_owned(),
+        }
+    }
+}
+
 /// What must be done along with an allowed action. Whoever cannot do it must refuse the action.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Obligation {
@@ -98,6 +114,22 @@ impl fmt::Display for Obligation {
             Self::MaxOutputTokens(limit) => write!(f, "max_output_tokens={limit}"),
             Self::WithoutTools => f.write_str("without_tools"),
         }
+    }
+}
+
+/// A text that is no obligation: one that nobody knows is one that nobody meets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no obligation: there are `max_output_tokens=N`, with N of 1 or more, and `without_tools`")]
+pub struct ObligationError(String);
+
+impl FromStr for Obligation {
+    type Err = ObligationError;
+
+    fn from_str(text: &str) -> Result<Self, ObligationError> {
+        let limit = text.strip_prefix("max_output_tokens=").and_then(|number| number.parse().ok());
+        let read = limit.map_or(Self::WithoutTools, Self::MaxOutputTokens);
+        // One spelling each: what is read prints as it was written.
+        if limit != Some(0) && read.to_string() == text { Ok(read) } else { Err(ObligationError(text.to_owned())) }
     }
 }
 
@@ -126,4 +158,40 @@ pub enum Attribute {
     Flag(bool),
     /// Several texts, without order.
     Texts(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_obligation_has_one_spelling() {
+        for obligation in
+            [Obligation::MaxOutputTokens(1), Obligation::MaxOutputTokens(u64::MAX), Obligation::WithoutTools]
+        {
+            assert_eq!(obligation.to_string().parse(), Ok(obligation));
+        }
+        for bad in [
+            "",
+            "max_output_tokens=0",
+            "max_output_tokens=+1",
+            "max_output_tokens=01",
+            "max_output_tokens=",
+            "Without_tools",
+            " without_tools",
+        ] {
+            assert!(bad.parse::<Obligation>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_has_a_word() {
+        let both = vec![Obligation::MaxOutputTokens(9), Obligation::WithoutTools];
+        assert_eq!(Verdict::Allow(both).label(), "allow with max_output_tokens=9, without_tools");
+        assert_eq!(Verdict::Allow(Vec::new()).label(), "allow");
+        assert_eq!(
+            (Verdict::RequireApproval.label(), Verdict::Deny.label()),
+            ("require_approval".into(), "deny".into())
+        );
+    }
 }

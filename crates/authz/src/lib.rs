@@ -35,7 +35,9 @@ mod request;
 mod role;
 
 pub use caller::{Acting, Action, Actor, ActorKind, Caller, Cause, Forbidden, Grant, PlatformAction, Standing, Via};
-pub use guard::{Attribute, Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Shadow, Verdict};
+pub use guard::{
+    Attribute, Attributes, Basis, Facts, Guard, Judgment, Obligation, ObligationError, Question, Shadow, Verdict,
+};
 pub use permission::{Permission, PermissionError, Permissions};
 pub use request::{Idempotency, Render, Rendered, Request};
 pub use role::{CustomRole, CustomRoleError, Role, RoleError, RoleName, Roles};
