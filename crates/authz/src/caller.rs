@@ -271,22 +271,29 @@ impl Caller {
         self.decide::<A>(Some(resource), facts)
     }
 
+    /// Refuses who may do `A` to nothing at all: before what `A` is about is looked up, so that a refusal says nothing
+    /// of what there is. Whoever passes must still be granted it.
+    pub fn precheck<A: Action>(&self) -> Result<(), Forbidden> {
+        let refused = |cause| Err(Forbidden { action: A::NAME, cause });
+        if A::SENSITIVE && !self.0.standing.fresh {
+            return refused(Cause::NotFresh);
+        }
+        match A::PERMISSION {
+            Some(permission) if !self.permissions().contains(permission) => {
+                refused(Cause::Missing { permission, roles: self.0.standing.roles.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn decide<A: Action>(&self, resource: Option<&str>, facts: &Facts<'_>) -> Result<Grant<A>, Forbidden> {
         let refused = |cause| Err(Forbidden { action: A::NAME, cause });
         let grant = |obligations, basis, shadow| {
             let caller = self.clone();
             Grant { caller, obligations, basis, shadow, action: PhantomData }
         };
-        if A::SENSITIVE && !self.0.standing.fresh {
-            return refused(Cause::NotFresh);
-        }
-        let Some(permission) = A::PERMISSION else {
-            return Ok(grant(Vec::new(), None, None));
-        };
-        if !self.permissions().contains(permission) {
-            return refused(Cause::Missing { permission, roles: self.0.standing.roles.clone() });
-        }
-        let Some(guard) = &self.0.standing.guard else {
+        self.precheck::<A>()?;
+        let (Some(permission), Some(guard)) = (A::PERMISSION, &self.0.standing.guard) else {
             return Ok(grant(Vec::new(), None, None));
         };
         let question = Question { caller: self, permission, resource, at: self.0.request.at, facts };

@@ -12,6 +12,12 @@ use crate::{Caller, Permission};
 pub trait Guard: fmt::Debug + Send + Sync {
     /// Decides. An error inside is a denial.
     fn judge(&self, question: &Question<'_>) -> Judgment;
+
+    /// Whether it can say anything but yes to such an action. Where asking is dear, as with the parts of a stream, only
+    /// a guard that can is asked.
+    fn governs(&self, _: Permission) -> bool {
+        true
+    }
 }
 
 /// What a policy is asked.
@@ -148,7 +154,8 @@ pub struct Basis {
 pub type Attributes = BTreeMap<String, Attribute>;
 
 /// One value of an attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(untagged)]
 pub enum Attribute {
     /// A text.
     Text(String),

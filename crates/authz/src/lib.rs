@@ -30,6 +30,7 @@
 
 mod caller;
 mod guard;
+mod input;
 mod permission;
 mod request;
 mod role;
@@ -38,6 +39,7 @@ pub use caller::{Acting, Action, Actor, ActorKind, Caller, Cause, Forbidden, Gra
 pub use guard::{
     Attribute, Attributes, Basis, Facts, Guard, Judgment, Obligation, ObligationError, Question, Shadow, Verdict,
 };
+pub use input::{DecisionInput, Evidence, Known, NoInput};
 pub use permission::{Permission, PermissionError, Permissions};
 pub use request::{Idempotency, Render, Rendered, Request};
 pub use role::{CustomRole, CustomRoleError, Role, RoleError, RoleName, Roles};
