@@ -131,7 +131,7 @@ impl Provider {
         self.order("silence", &on.into()).await;
     }
 
-    /// Replaces claims of the identity tokens from now on.
+    /// Replaces claims of the identity tokens from now on. The `at_hash` called `right` becomes the right one.
     pub async fn tamper(&self, claims: &Value) {
         self.order("tamper", claims).await;
     }
