@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use approvals::Followers;
 use audit::{Refusals, Signer};
-use authz::Caller;
+use authz::{Basis, Caller, Cause};
 use axum::response::{IntoResponse, Response};
 use gateway::Gateway;
 use http::StatusCode;
 use identity::Directory;
 use kernel::{Moment, TenantId, Timestamp};
 use parking_lot::Mutex;
+use serde_json::json;
 use store::{Database, StoreError};
 
 use crate::answer::Answer;
@@ -225,6 +226,14 @@ impl From<StoreError> for Problem {
 
 impl From<authz::Forbidden> for Problem {
     fn from(refusal: authz::Forbidden) -> Self {
-        Self::client(Kind::Forbidden, &refusal)
+        let (kind, basis) = match &refusal.cause {
+            Cause::Missing { permission: _, roles: _ } => (Kind::Forbidden, None),
+            Cause::NotFresh => (Kind::ReauthenticationRequired, None),
+            Cause::Policy { reason: _, basis, shadow: _ } => (Kind::PolicyDenied, basis.as_ref()),
+            Cause::NeedsApproval { reason: _, basis, shadow: _ } => (Kind::ApprovalRequired, basis.as_ref()),
+        };
+        let problem = Self::client(kind, &refusal);
+        let Some(Basis { version, digest, rule }) = basis else { return problem };
+        problem.with("rule", rule.as_str()).with("policy", json!({ "version": version, "digest": digest }))
     }
 }

@@ -234,6 +234,7 @@ fn request_out(request: &Request, may_decide: bool) -> ApprovalOut {
         kind,
         resource_kind,
         resource_id,
+        about: _,
         digest,
         title,
         description,

@@ -23,7 +23,7 @@ pub(crate) const ENTRY: HeaderName = HeaderName::from_static("taskforce-entry");
 pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let operation = app.0.metrics.operation(request.method(), matched(&request));
-    let asked = Asked::new(request_id(&app, &request));
+    let asked = Asked::new(request_id(&app, &request), app.0.db.moment().now());
     let mutating = !matches!(*request.method(), Method::GET | Method::HEAD);
     let authenticated = match authenticate(&app, request.headers(), &asked) {
         Ok(authenticated) => authenticated,

@@ -31,12 +31,14 @@ mod audit;
 mod caller;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod catalog;
+mod client;
 mod gateway;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod identity;
 mod metrics;
 mod once;
 mod openapi;
+mod rate;
 mod router;
 mod system;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]

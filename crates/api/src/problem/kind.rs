@@ -44,6 +44,14 @@ kinds! {
         "The credentials are valid, but none of the caller's roles, or a policy, allows this action. An administrator of the tenant can grant the permission that the detail names.";
     OwnRequest = FORBIDDEN, "own-request", "Nobody decides on their own request",
         "The caller made this request, or wrote what it is about, and therefore cannot approve or reject it. Someone else with the right role has to decide.";
+    PolicyDenied = FORBIDDEN, "policy-denied", "A policy refuses this",
+        "The caller's roles allow the action, but a policy of the tenant refuses it. `rule` names the rule, `policy` the version of the policies that it stands in, and the detail says why.";
+    ApprovalRequired = FORBIDDEN, "approval-required", "A policy wants somebody's approval",
+        "The caller's roles allow the action, but a policy of the tenant wants somebody else to approve it first, and this action cannot wait for that. `rule` names the rule and `policy` the version of the policies that it stands in.";
+    ReauthenticationRequired = FORBIDDEN, "reauthentication-required", "Sign in again for this",
+        "The action outlives the session, and the session was signed in to too long ago. Sign in again with the same account (`POST /auth/reauthenticate`, or through the identity provider) and repeat the request.";
+    CsrfRefused = FORBIDDEN, "csrf-refused", "The request may come from another site",
+        "A change with a session's cookie must come from this server's own pages: with its own `Origin`, and with the session's token in `x-csrf-token` (`GET /auth/session` shows it). Programs use an API key instead.";
     NotFound = NOT_FOUND, "not-found", "There is no such thing",
         "Nothing is at this address, or the caller may not know whether something is. Check the address and the tenant of the credentials.";
     UnknownModel = NOT_FOUND, "unknown-model", "The model is not known",
@@ -103,7 +111,12 @@ impl Kind {
     pub(super) const fn openai_type(self) -> &'static str {
         match self {
             Self::Unauthenticated => "authentication_error",
-            Self::Forbidden | Self::OwnRequest => "permission_error",
+            Self::Forbidden
+            | Self::OwnRequest
+            | Self::PolicyDenied
+            | Self::ApprovalRequired
+            | Self::ReauthenticationRequired
+            | Self::CsrfRefused => "permission_error",
             Self::BudgetExhausted => "insufficient_quota",
             Self::RateLimited => "rate_limit_error",
             Self::Internal

@@ -1,10 +1,12 @@
 //! Who may connect: so many in all, and so many from one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use crate::client::network;
 
 /// Counts connections.
 #[derive(Debug)]
@@ -57,14 +59,6 @@ impl Drop for Permit {
         } else {
             open.by_ip.remove(&self.ip);
         }
-    }
-}
-
-/// What one client holds: an IPv4 address, or a /64 network of IPv6.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
     }
 }
 
