@@ -1,16 +1,14 @@
 //! Tests of policies, written beside them as `*.test.yaml`.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use authz::{ActorKind, Obligation, Permission, RoleName, Verdict};
+use authz::{ActorKind, Attributes, DecisionInput, Known, Obligation, Permission, RoleName, Verdict};
 use kernel::{Money, Timestamp};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use crate::annotations::together;
-use crate::input::{DecisionInput, Known, Plain};
 use crate::rules::{Rules, Word};
 
 /// How many bytes the tests of one version may have.
@@ -85,7 +83,7 @@ struct Somebody {
     #[serde(default)]
     permissions: Vec<Read<Permission>>,
     #[serde(default)]
-    attributes: BTreeMap<String, Plain>,
+    attributes: Attributes,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -171,7 +169,7 @@ impl Cases {
 
 impl Case {
     fn run(&self, rules: &Rules) -> Tested {
-        let word = self.input().replay(rules);
+        let word = rules.replay(&self.input());
         let mut wrong = Vec::new();
         let mut expect = |what: &str, expected: &str, got: &str| {
             if expected != got {
@@ -202,7 +200,7 @@ impl Case {
             },
             permissions: given.fold(roles.system_permissions(), authz::Permissions::with),
             roles,
-            attributes: attributes.into_iter().map(|(name, value)| (name, value.into())).collect(),
+            attributes,
             permission: self.action.0,
             resource: self.resource.clone(),
             at: self.at.as_ref().map_or(NOON, |Read(at)| *at),

@@ -11,7 +11,6 @@ mod values;
 mod vocabulary;
 
 pub use cases::{Cases, MAX_TESTS, Tested, UnreadableCases};
-pub use input::{DecisionInput, Known, NoInput, evidence};
 pub use live::{ShadowCounts, TenantPolicies};
 pub use rules::{Rules, Word};
 pub use source::{Fault, Invalid, MAX_POLICIES, MAX_SOURCE};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use authz::{ActorKind, Attributes, Basis, Guard, Judgment, Question, Roles, Shadow, Verdict};
+use authz::{ActorKind, Attributes, Basis, Guard, Judgment, Permission, Question, Roles, Shadow, Verdict};
 use kernel::TenantId;
 use parking_lot::RwLock;
 
@@ -182,6 +182,14 @@ impl Guard for TenantPolicies {
         let tried = shadow.map(|shadow| (shadow, say(shadow)));
         let shadow = tried.and_then(|(shadow, tried)| self.compare(question, &word, shadow, tried));
         judged(word, active, shadow)
+    }
+
+    fn governs(&self, permission: Permission) -> bool {
+        let speaks = |edition: &Edition| edition.rules.governs().contains(permission);
+        match &**self.in_force.load() {
+            InForce::These { active, shadow, revision: _ } => [active, shadow].into_iter().flatten().any(speaks),
+            InForce::Broken { .. } => governable().contains(permission),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the tests start from.
 
-use authz::{ActorKind, Attribute, Permission, Permissions, Roles, Verdict};
+use authz::{ActorKind, Attribute, DecisionInput, Known, Permission, Permissions, Roles, Verdict};
 use kernel::Timestamp;
-use policy::{DecisionInput, Known, Rules, Word};
+use policy::{Rules, Word};
 
 /// Every permission.
 pub(crate) fn everything() -> Permissions {
@@ -38,7 +38,7 @@ pub(crate) fn rules(source: &str) -> Rules {
 pub(crate) fn executing(source: &str, change: impl FnOnce(&mut DecisionInput)) -> Word {
     let mut input = input(Permission::AgentExecute, Some("agt_1"));
     change(&mut input);
-    input.replay(&rules(source))
+    rules(source).replay(&input)
 }
 
 /// A verdict and the rule behind it, in a line.

@@ -6,7 +6,7 @@ use crate::given::{executing, input, line, rules};
 
 #[test]
 fn a_condition_over_each_fact_is_met_by_that_fact_alone() {
-    let cases: &[(&str, fn(&mut policy::DecisionInput))] = &[
+    let cases: &[(&str, fn(&mut authz::DecisionInput))] = &[
         (r#"principal == User::"usr_olivia""#, |_| {}),
         (r#"principal is User"#, |_| {}),
         (r#"principal is Service"#, |i| i.kind = ActorKind::Service),
@@ -61,7 +61,7 @@ fn a_condition_over_each_fact_is_met_by_that_fact_alone() {
     for (condition, met) in cases {
         let source = format!("@id(\"only\") permit (principal, action, resource) when {{ {condition} }};");
         assert_eq!(line(&executing(&source, met)), "allow by only", "{condition}");
-        let unmet = |i: &mut policy::DecisionInput| {
+        let unmet = |i: &mut authz::DecisionInput| {
             met(i);
             i.id = "usr_else".into();
             i.kind = if i.kind == ActorKind::User { ActorKind::Service } else { ActorKind::User };
@@ -69,7 +69,7 @@ fn a_condition_over_each_fact_is_met_by_that_fact_alone() {
             i.attributes.clear();
             i.resource = Some("agt_2".into());
             i.at = "2027-01-16T09:00:00Z".parse().unwrap();
-            i.facts = policy::Known::default();
+            i.facts = authz::Known::default();
         };
         assert_eq!(line(&executing(&source, unmet)), "deny by default", "{condition}");
     }
@@ -81,8 +81,8 @@ fn on_an_action_that_no_policy_mentions_the_roles_word_stands() {
         r#"@id("one") permit (principal, action == Action::"agent:execute", resource) when { context.hour < 8 };"#,
     );
     assert_eq!(rules.governs(), Permissions::NONE.with(Permission::AgentExecute));
-    assert_eq!(line(&input(Permission::AgentRead, None).replay(&rules)), "allow by none");
-    assert_eq!(line(&input(Permission::AgentExecute, None).replay(&rules)), "deny by default");
+    assert_eq!(line(&rules.replay(&input(Permission::AgentRead, None))), "allow by none");
+    assert_eq!(line(&rules.replay(&input(Permission::AgentExecute, None))), "deny by default");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_policy_without_an_action_governs_every_action_but_the_two_that_repair_it() 
             Permission::PolicyManage | Permission::TenantManage => "allow by none",
             _ => "deny by none",
         };
-        assert_eq!(line(&input(*permission, None).replay(&rules)), expected, "{permission}");
+        assert_eq!(line(&rules.replay(&input(*permission, None))), expected, "{permission}");
     }
 }
 
@@ -186,7 +186,7 @@ fn a_permission_that_the_roles_lack_is_refused_before_a_policy_is_asked() {
 fn arguments_that_cannot_be_read_are_refused_where_a_policy_looks_at_them() {
     let looks = r#"@id("all") permit (principal, action, resource);
         @id("large") forbid (principal, action, resource) when { context.arguments.number.hasTag("n") && context.arguments.number.getTag("n") > 5 };"#;
-    let twice = |i: &mut policy::DecisionInput| i.facts.arguments = Some(r#"{"n": 1, "n": 9}"#.into());
+    let twice = |i: &mut authz::DecisionInput| i.facts.arguments = Some(r#"{"n": 1, "n": 9}"#.into());
     let word = executing(looks, twice);
     assert_eq!(line(&word), "deny by default");
     assert!(word.reason.contains("duplicate field `n`"), "{}", word.reason);
