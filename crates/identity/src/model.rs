@@ -1,12 +1,12 @@
-//! Tenants, users and keys, and the texts that may name them.
+//! Tenants, users, roles, groups and keys, and the texts that may name them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use authz::{Permissions, Roles};
-use kernel::{AgentId, KeyId, Secret, TenantId, Text, Timestamp, UserId};
+use authz::{CustomRole, Permissions, Roles};
+use kernel::{GroupId, TenantId, Text, Timestamp, UserId};
 
-use crate::Settings;
+use crate::{Settings, UserAttributes};
 
 /// An organization, apart from every other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct Tenant {
     pub revision: u64,
 }
 
+/// What something is known by elsewhere, such as in a directory that provisions users.
+pub type ExternalId = Text<255>;
+
 /// A person or service account of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -34,48 +37,84 @@ pub struct User {
     pub kind: UserKind,
     /// What it is known by within its tenant.
     pub username: Username,
+    /// What people call it.
+    pub display_name: Option<Text<100>>,
     /// Where a person is reached.
     pub email: Option<Email>,
-    /// What it may do.
+    /// What it is known by elsewhere.
+    pub external_id: Option<ExternalId>,
+    /// What policies may ask about it.
+    pub attributes: UserAttributes,
+    /// The roles that were given to it.
+    pub own_roles: Roles,
+    /// What it may do: its own roles and those of its groups.
     pub roles: Roles,
-    /// Whether its keys are good.
+    /// Whether it may act.
     pub status: UserStatus,
+    /// Raised when all that was signed before ends: sessions and tokens carry it.
+    pub epoch: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Counts its changes, from 1.
+    pub revision: u64,
+}
+
+/// A role that a tenant has defined for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantRole {
+    /// What it is known by within its tenant.
+    pub name: CustomRole,
+    /// What it is for.
+    pub description: Text<200>,
+    /// What it allows.
+    pub permissions: Permissions,
     /// When it was created.
     pub created_at: Timestamp,
     /// Counts its changes, from 1.
     pub revision: u64,
 }
 
-/// What is known of an API key once its secret has been handed over.
+/// Users of one tenant who have roles in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// The public part of the key.
-    pub id: KeyId,
-    /// Whose key it is.
-    pub user: UserId,
-    /// What it is for.
-    pub name: Text<100>,
-    /// The last four characters, by which its holder tells it from others.
-    pub last4: String,
-    /// What it is narrowed to; `None` for all that its owner may do at each moment.
-    pub scopes: Option<Permissions>,
-    /// The agent that calls with this key are for, unless they name another.
-    pub agent: Option<AgentId>,
-    /// When it was made.
+pub struct Group {
+    /// Its id, never given again.
+    pub id: GroupId,
+    /// What people call it: no two groups of a tenant are called alike.
+    pub display_name: Text<200>,
+    /// What it is known by elsewhere.
+    pub external_id: Option<ExternalId>,
+    /// What its members may do besides what they may do on their own.
+    pub roles: Roles,
+    /// When it was created.
     pub created_at: Timestamp,
-    /// From when on it is refused.
-    pub expires_at: Timestamp,
-    /// Since when it is refused, if it was revoked.
-    pub revoked_at: Option<Timestamp>,
+    /// When it, or who is in it, was last changed.
+    pub updated_at: Timestamp,
+    /// Counts its changes, from 1.
+    pub revision: u64,
 }
 
-/// A key at the one moment when its text can be shown.
-#[derive(Clone, Debug)]
-pub struct IssuedKey {
-    /// What stays known.
-    pub key: Key,
-    /// The whole key, to be handed to its holder and forgotten.
-    pub secret: Secret<String>,
+/// What becomes of something that may be absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Edit<T> {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It goes.
+    Remove,
+    /// It becomes another.
+    Set(T),
+}
+
+impl<T: Clone> Edit<T> {
+    pub(crate) fn over(self, before: Option<&T>) -> Option<T> {
+        match self {
+            Self::Keep => before.cloned(),
+            Self::Remove => None,
+            Self::Set(value) => Some(value),
+        }
+    }
 }
 
 macro_rules! words {
@@ -135,6 +174,20 @@ words! {
         Active = "active",
         /// None of its users may, until it is active again.
         Suspended = "suspended",
+    }
+    /// Whether an identity provider is believed.
+    ProviderStatus {
+        /// It is.
+        Active = "active",
+        /// It is not, until it is active again.
+        Disabled = "disabled",
+    }
+    /// How somebody signed in.
+    SignInMethod {
+        /// With a password that is kept here.
+        Password = "password",
+        /// With an identity provider.
+        Oidc = "oidc",
     }
 }
 
@@ -223,7 +276,7 @@ impl FromStr for Email {
     }
 }
 
-store::text_values!(Username, Email, UserKind, UserStatus, TenantStatus);
+store::text_values!(Username, Email, UserKind, UserStatus, TenantStatus, ProviderStatus, SignInMethod);
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,11 @@
 //! Who may give what to whom. Pure.
 
-use authz::{Caller, Permission, Permissions, Role, Roles};
+use std::collections::BTreeMap;
+
+use authz::{Caller, CustomRole, Permission, Permissions, Role, RoleName, Roles};
 use kernel::Timestamp;
 
-use crate::{User, UserStatus};
+use crate::UserAttributes;
 
 /// More than the caller may do: nobody gives away what they do not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +21,51 @@ pub enum RolesRefused {
     /// Its place is the reserved tenant.
     #[error("`{0}` is a role of the platform and cannot be given in a tenant")]
     Platform(Role),
+    /// The tenant has not defined it.
+    #[error("no role is named `{0}`")]
+    Unknown(CustomRole),
     /// They allow more than the caller may do.
     #[error(transparent)]
     Beyond(#[from] Beyond),
+}
+
+/// Attributes decide in policies: who sets them could as well change what the policies say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("policies decide by attributes: setting them needs the permission `policy:manage`")]
+pub struct AttributesRefused;
+
+/// What each of the tenant's own roles allows at this moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RoleBook(BTreeMap<CustomRole, Permissions>);
+
+impl FromIterator<(CustomRole, Permissions)> for RoleBook {
+    fn from_iter<I: IntoIterator<Item = (CustomRole, Permissions)>>(roles: I) -> Self {
+        Self(roles.into_iter().collect())
+    }
+}
+
+impl RoleBook {
+    /// What `role` allows: nothing, if the tenant has not defined it.
+    pub(crate) fn of(&self, role: &RoleName) -> Permissions {
+        match role {
+            RoleName::System(role) => role.permissions(),
+            RoleName::Custom(role) => self.0.get(role).copied().unwrap_or_default(),
+        }
+    }
+
+    /// What `roles` allow together.
+    pub(crate) fn permissions(&self, roles: &Roles) -> Permissions {
+        roles.iter().fold(Permissions::NONE, |all, role| all.union(self.of(role)))
+    }
+
+    /// The tenant's own roles.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &CustomRole> {
+        self.0.keys()
+    }
+
+    pub(crate) fn knows(&self, role: &CustomRole) -> bool {
+        self.0.contains_key(role)
+    }
 }
 
 /// How long a key is good unless its maker says otherwise: 90 days.
@@ -33,18 +77,35 @@ pub(crate) fn within(caller: &Caller, given: Permissions) -> Result<(), Beyond> 
 }
 
 /// Decides whether the caller may give `roles` to somebody who has `already`.
-pub(crate) fn may_give(caller: &Caller, roles: &Roles, already: &Roles) -> Result<(), RolesRefused> {
+pub(crate) fn may_give(
+    caller: &Caller,
+    roles: &Roles,
+    already: &Roles,
+    book: &RoleBook,
+) -> Result<(), RolesRefused> {
     if roles.contains(Role::PlatformAdmin) {
         return Err(RolesRefused::Platform(Role::PlatformAdmin));
     }
     let new: Roles = roles.iter().filter(|role| !already.has(role)).cloned().collect();
-    Ok(within(caller, new.system_permissions())?)
+    if let Some(unknown) = new.custom().find(|role| !book.knows(role)) {
+        return Err(RolesRefused::Unknown(unknown.clone()));
+    }
+    Ok(within(caller, book.permissions(&new))?)
 }
 
-/// Decides whether a key of `owner`, narrowed to `scopes`, may be made by the caller, and until when it is good.
-pub(crate) fn may_issue(caller: &Caller, owner: &User, scopes: Option<Permissions>) -> Result<(), Beyond> {
-    let allowed = owner.roles.system_permissions();
-    within(caller, scopes.map_or(allowed, |scopes| allowed.intersection(scopes)))
+/// Decides whether the caller may make a user's attributes `new`.
+pub(crate) fn may_describe(
+    caller: &Caller,
+    new: &UserAttributes,
+    before: &UserAttributes,
+) -> Result<(), AttributesRefused> {
+    let may = new == before || caller.permissions().contains(Permission::PolicyManage);
+    may.then_some(()).ok_or(AttributesRefused)
+}
+
+/// Decides whether the caller may make a key, narrowed to `scopes`, for somebody whose roles allow `owned`.
+pub(crate) fn may_issue(caller: &Caller, owned: Permissions, scopes: Option<Permissions>) -> Result<(), Beyond> {
+    within(caller, scopes.map_or(owned, |scopes| owned.intersection(scopes)))
 }
 
 /// When a key ends: as asked, or after the usual time. `None` when that has passed.
@@ -53,15 +114,16 @@ pub(crate) fn expiry(asked: Option<Timestamp>, now: Timestamp) -> Option<Timesta
     (end > now).then_some(end)
 }
 
-/// Whether the change takes away an active administrator.
-pub(crate) fn loses_admin(before: &User, after: &User) -> bool {
-    let active = |user: &User| user.status == UserStatus::Active && user.roles.contains(Role::Admin);
-    active(before) && !active(after)
-}
-
 /// Whether the caller stands for itself with all that its roles give. A credential that was narrowed to some permissions
 /// does not carry the right to make more credentials unless it names that right: else a leaked key would outlive its
-/// revocation.
+/// revocation. Nor does somebody who acts for another stand for them.
 pub(crate) fn is_oneself(caller: &Caller, owner: &kernel::UserId) -> bool {
-    caller.actor().id == owner.as_str() && !caller.is_narrowed()
+    caller.actor().id == owner.as_str() && caller.actor().act.is_empty() && !caller.is_narrowed()
+}
+
+/// Who has made a credential that the caller is shown: the one who has made the caller's own, or else the caller.
+pub(crate) fn issuer(caller: &Caller) -> String {
+    let actor = caller.actor();
+    let present = actor.act.first().map_or(&actor.id, |acting| &acting.id);
+    caller.standing().issued_by.as_deref().map_or_else(|| present.clone(), str::to_owned)
 }

@@ -1,11 +1,16 @@
 //! Users and service accounts of a tenant.
 
-use authz::{Action, Caller, Forbidden, Permission, Roles};
-use kernel::{Cursor, Moment, Page, PageSize, UserId};
-use store::{Database, StoreError};
+use authz::{Action, Caller, Forbidden, Permission, RoleName, Roles};
+use kernel::{Cursor, Moment, Page, PageSize, Text, UserId};
+use store::{Database, ReadTx, StoreError, WriteTx};
 
-use crate::listing::ListError;
-use crate::{Email, RolesRefused, User, UserKind, UserStatus, Username, entries, rules, store as rows};
+use crate::leaving::{Ended, Leavers, leave};
+use crate::listing::{Direction, ListError, Listing};
+use crate::standing::{lost_an_admin, roles_of};
+use crate::{
+    AttributesRefused, Edit, Email, ExternalId, RolesRefused, User, UserAttributes, UserKind, UserStatus, Username,
+    entries, rules, store as rows,
+};
 
 /// A user to be.
 #[derive(Clone, Debug)]
@@ -14,10 +19,46 @@ pub struct NewUser {
     pub kind: UserKind,
     /// What it will be known by.
     pub username: Username,
+    /// What people will call it.
+    pub display_name: Option<Text<100>>,
     /// Where a person is reached.
     pub email: Option<Email>,
-    /// What it may do; none means nothing.
-    pub roles: Roles,
+    /// What it is known by elsewhere.
+    pub external_id: Option<ExternalId>,
+    /// What policies may ask about it.
+    pub attributes: UserAttributes,
+    /// What it may do.
+    pub roles: FirstRoles,
+}
+
+/// What a new user may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstRoles {
+    /// This, and nothing where it is empty.
+    Given(Roles),
+    /// The tenant's default role, or this one where the tenant has none.
+    Default(Option<RoleName>),
+}
+
+impl<R: Into<Roles>> From<R> for FirstRoles {
+    fn from(roles: R) -> Self {
+        Self::Given(roles.into())
+    }
+}
+
+impl NewUser {
+    /// A user of whom nothing else is known, and who may do nothing.
+    pub fn named(kind: UserKind, username: Username) -> Self {
+        Self {
+            kind,
+            username,
+            display_name: None,
+            email: None,
+            external_id: None,
+            attributes: UserAttributes::default(),
+            roles: Roles::default().into(),
+        }
+    }
 }
 
 /// Creating a user.
@@ -27,6 +68,7 @@ pub struct CreateUser;
 impl Action for CreateUser {
     const NAME: &'static str = "identity.user.create";
     const PERMISSION: Option<Permission> = Some(Permission::UserManage);
+    const SENSITIVE: bool = true;
 }
 
 /// Why a user was not created.
@@ -38,6 +80,9 @@ pub enum CreateUserError {
     /// The caller may not give these roles.
     #[error(transparent)]
     Roles(#[from] RolesRefused),
+    /// The caller may not set attributes.
+    #[error(transparent)]
+    Attributes(#[from] AttributesRefused),
     /// Another user of the tenant has the name.
     #[error("the username `{0}` is taken")]
     UsernameTaken(Username),
@@ -49,17 +94,49 @@ pub enum CreateUserError {
 /// Creates a user of the caller's tenant.
 pub fn create_user(db: &Database, caller: &Caller, new: NewUser, at: &Moment<'_>) -> Result<User, CreateUserError> {
     let grant = caller.authorize::<CreateUser>()?;
-    let NewUser { kind, username, email, roles } = new;
-    rules::may_give(caller, &roles, &Roles::default())?;
-    let (id, status, created_at) = (at.id(), UserStatus::Active, at.now());
-    let user = User { id, kind, username, email, roles, status, created_at, revision: 1 };
+    rules::may_describe(caller, &new.attributes, &UserAttributes::default())?;
     db.write(grant, |tx| {
-        if rows::users::user_named(tx, &user.username)?.is_some() {
-            return Err(CreateUserError::UsernameTaken(user.username.clone()));
+        if rows::users::user_named(tx, &new.username)?.is_some() {
+            return Err(CreateUserError::UsernameTaken(new.username));
         }
+        let roles = first_roles(tx, &new.roles)?;
+        rules::may_give(caller, &roles, &Roles::default(), &rows::roles::book(tx)?)?;
+        let user = User { own_roles: roles.clone(), roles, ..fresh(new, at) };
         rows::users::insert_user(tx, &user)?;
         Ok((entries::people::user_created(&user), user))
     })
+}
+
+/// A user as described, of this moment, without roles.
+pub(crate) fn fresh(new: NewUser, at: &Moment<'_>) -> User {
+    let NewUser { kind, username, display_name, email, external_id, attributes, roles: _ } = new;
+    User {
+        id: at.id(),
+        kind,
+        username,
+        display_name,
+        email,
+        external_id,
+        attributes,
+        own_roles: Roles::default(),
+        roles: Roles::default(),
+        status: UserStatus::Active,
+        epoch: 1,
+        created_at: at.now(),
+        updated_at: at.now(),
+        revision: 1,
+    }
+}
+
+/// What a new user may do in the transaction's tenant.
+pub(crate) fn first_roles(tx: &mut ReadTx<'_>, first: &FirstRoles) -> Result<Roles, StoreError> {
+    match first {
+        FirstRoles::Given(roles) => Ok(roles.clone()),
+        FirstRoles::Default(otherwise) => {
+            let default = rows::tenants::tenant(tx)?.and_then(|tenant| tenant.settings.default_role);
+            Ok(default.or_else(|| otherwise.clone()).into_iter().collect())
+        }
+    }
 }
 
 /// Listing users.
@@ -71,11 +148,56 @@ impl Action for ListUsers {
     const PERMISSION: Option<Permission> = Some(Permission::UserManage);
 }
 
-/// The users of the caller's tenant, the oldest first.
-pub fn users(db: &Database, caller: &Caller, after: Option<&Cursor>, size: PageSize) -> Result<Page<User>, ListError> {
+/// Which users, in which order.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Those who may act, or who may not.
+    pub status: Option<UserStatus>,
+    /// Persons, or service accounts.
+    pub kind: Option<UserKind>,
+    /// Those who have the role, themselves or by a group.
+    pub role: Option<RoleName>,
+    /// The one of that name.
+    pub username: Option<Username>,
+    /// Those with that address, in whatever case.
+    pub email: Option<Email>,
+    /// Those known elsewhere by that.
+    pub external_id: Option<ExternalId>,
+    /// Those whose username or address starts with that.
+    pub q: Option<Text<100>>,
+    /// What they are sorted by.
+    pub sort: UserSort,
+    /// From where to where.
+    pub direction: Direction,
+}
+
+/// What users are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserSort {
+    /// When they were created.
+    #[default]
+    CreatedAt,
+    /// Their usernames.
+    Username,
+}
+
+/// The users of the caller's tenant that `filter` lets through.
+pub fn users(
+    db: &Database,
+    caller: &Caller,
+    filter: &UserFilter,
+    after: Option<&Cursor>,
+    size: PageSize,
+) -> Result<Page<User>, ListError> {
     let grant = caller.authorize::<ListUsers>()?;
-    let found = db.read(&grant, |tx| rows::users::users(tx, after, size))?;
-    Ok(Page::of(found, size, |user| user.id.to_string()))
+    let listing = Listing::of(filter);
+    let after = listing.begin(after)?;
+    let found = db.read(&grant, |tx| rows::users::users(tx, filter, &after, size))?;
+    Ok(listing.page(found, size, |user| match filter.sort {
+        // Ids begin with the time they were made at.
+        UserSort::CreatedAt => user.id.to_string(),
+        UserSort::Username => user.username.to_string(),
+    }))
 }
 
 /// Seeing a user.
@@ -113,36 +235,41 @@ pub enum UserError {
 /// One user of the caller's tenant; everybody may see themselves.
 pub fn user(db: &Database, caller: &Caller, id: &UserId) -> Result<User, UserError> {
     let found = if caller.actor().id == id.as_str() {
-        db.read(&caller.authorize::<ReadOneself>()?, |tx| rows::users::user(tx, id))
+        db.read(&caller.authorize_on::<ReadOneself>(id.as_str())?, |tx| rows::users::user(tx, id))
     } else {
-        db.read(&caller.authorize::<ReadUser>()?, |tx| rows::users::user(tx, id))
+        db.read(&caller.authorize_on::<ReadUser>(id.as_str())?, |tx| rows::users::user(tx, id))
     };
     found?.ok_or_else(|| UserError::NotFound(id.clone()))
 }
 
-/// What becomes different about a user; `None` leaves as it is.
-#[derive(Clone, Debug)]
+/// What becomes different about a user; what is not named stays as it is.
+#[derive(Clone, Debug, Default)]
 pub struct UserChange {
     /// The revision that the change was made for.
     pub expected_revision: u64,
-    /// What it may do, in whole.
-    pub roles: Option<Roles>,
+    /// What it is known by.
+    pub username: Option<Username>,
+    /// What people call it.
+    pub display_name: Edit<Text<100>>,
     /// Where a person is reached.
-    pub email: EmailChange,
-    /// Whether it may act. Deactivating a user revokes its keys; activating it again does not bring them back.
-    pub status: Option<UserStatus>,
+    pub email: Edit<Email>,
+    /// What it is known by elsewhere.
+    pub external_id: Edit<ExternalId>,
+    /// What policies may ask about it, in whole.
+    pub attributes: Option<UserAttributes>,
+    /// The roles that are its own, in whole; those of its groups stay.
+    pub roles: Option<Roles>,
+    /// Whether it may act.
+    pub status: Option<StatusChange>,
 }
 
-/// What becomes of an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum EmailChange {
-    /// It stays.
-    #[default]
-    Keep,
-    /// It goes.
-    Remove,
-    /// It becomes another.
-    Set(Email),
+/// What becomes of a user's right to act.
+#[derive(Clone, Debug)]
+pub enum StatusChange {
+    /// It may. What ended when it left does not come back.
+    Activate,
+    /// It may not: its sessions and keys end, and so does what the leavers end.
+    Deactivate(Leavers),
 }
 
 /// Changing or deactivating a user.
@@ -152,6 +279,7 @@ pub struct UpdateUser;
 impl Action for UpdateUser {
     const NAME: &'static str = "identity.user.update";
     const PERMISSION: Option<Permission> = Some(Permission::UserManage);
+    const SENSITIVE: bool = true;
 }
 
 /// Why a user was not changed.
@@ -163,12 +291,18 @@ pub enum UpdateUserError {
     /// The caller may not give these roles.
     #[error(transparent)]
     Roles(#[from] RolesRefused),
+    /// The caller may not set attributes.
+    #[error(transparent)]
+    Attributes(#[from] AttributesRefused),
     /// The tenant has none.
     #[error("no user `{0}`")]
     NotFound(UserId),
     /// It was changed meanwhile.
     #[error("the user is at revision {0}")]
     Stale(u64),
+    /// Another user of the tenant has the name.
+    #[error("the username `{0}` is taken")]
+    UsernameTaken(Username),
     /// Nobody would be left to let anybody in.
     #[error("`{0}` is the tenant's last active administrator: make another one first")]
     LastAdmin(Username),
@@ -185,41 +319,67 @@ pub fn update_user(
     change: UserChange,
     at: &Moment<'_>,
 ) -> Result<User, UpdateUserError> {
-    let grant = caller.authorize::<UpdateUser>()?;
+    let grant = caller.authorize_on::<UpdateUser>(id.as_str())?;
     db.write(grant, |tx| {
         let before = rows::users::user(tx, id)?.ok_or_else(|| UpdateUserError::NotFound(id.clone()))?;
         if before.revision != change.expected_revision {
             return Err(UpdateUserError::Stale(before.revision));
         }
-        let after = changed(&before, change);
-        rules::may_give(caller, &after.roles, &before.roles)?;
+        let leavers = match &change.status {
+            Some(StatusChange::Deactivate(leavers)) if before.status == UserStatus::Active => Some(leavers.clone()),
+            Some(StatusChange::Deactivate(_) | StatusChange::Activate) | None => None,
+        };
+        let changed = changed(&before, change, at);
+        let roles = roles_of(tx, id, &changed.own_roles)?;
+        let epoch = before.epoch + u64::from(leavers.is_some());
+        let after = User { roles, epoch, ..changed };
+        check(tx, caller, &before, &after)?;
+        rows::users::save_user(tx, &after)?;
         // The tenant's log is locked: no other change of its users comes between.
-        if rules::loses_admin(&before, &after) && rows::users::other_active_admins(tx, id)? == 0 {
+        if lost_an_admin(tx, &before, &after)? {
             return Err(UpdateUserError::LastAdmin(before.username));
         }
-        rows::users::save_user(tx, &after)?;
-        let keys_revoked = match after.status {
-            UserStatus::Active => 0,
-            UserStatus::Deactivated => rows::keys::revoke_keys_of(tx, id, at.now())?,
-        };
-        Ok((entries::people::user_changed(&before, &after, keys_revoked), after))
+        let ended = leavers.map_or(Ok(Ended::default()), |leavers| leave(tx, id, &leavers, at))?;
+        Ok((entries::people::user_changed(&before, &after, &ended), after))
     })
 }
 
-fn changed(user: &User, change: UserChange) -> User {
-    let UserChange { expected_revision: _, roles, email, status } = change;
+fn check(tx: &mut WriteTx<'_>, caller: &Caller, before: &User, after: &User) -> Result<(), UpdateUserError> {
+    if after.username != before.username && rows::users::user_named(tx, &after.username)?.is_some() {
+        return Err(UpdateUserError::UsernameTaken(after.username.clone()));
+    }
+    rules::may_describe(caller, &after.attributes, &before.attributes)?;
+    Ok(rules::may_give(caller, &after.own_roles, &before.own_roles, &rows::roles::book(tx)?)?)
+}
+
+fn changed(user: &User, change: UserChange, at: &Moment<'_>) -> User {
+    let UserChange {
+        expected_revision: _,
+        username,
+        display_name,
+        email,
+        external_id,
+        attributes,
+        roles,
+        status,
+    } = change;
     User {
-        roles: roles.unwrap_or_else(|| user.roles.clone()),
-        email: match email {
-            EmailChange::Keep => user.email.clone(),
-            EmailChange::Remove => None,
-            EmailChange::Set(email) => Some(email),
-        },
-        status: status.unwrap_or(user.status),
+        username: username.unwrap_or_else(|| user.username.clone()),
+        display_name: display_name.over(user.display_name.as_ref()),
+        email: email.over(user.email.as_ref()),
+        external_id: external_id.over(user.external_id.as_ref()),
+        attributes: attributes.unwrap_or_else(|| user.attributes.clone()),
+        own_roles: roles.unwrap_or_else(|| user.own_roles.clone()),
+        status: status.map_or(user.status, |status| match status {
+            StatusChange::Activate => UserStatus::Active,
+            StatusChange::Deactivate(_) => UserStatus::Deactivated,
+        }),
+        updated_at: at.now(),
         revision: user.revision + 1,
         id: user.id.clone(),
         kind: user.kind,
-        username: user.username.clone(),
+        roles: user.roles.clone(),
+        epoch: user.epoch,
         created_at: user.created_at,
     }
 }

@@ -1,0 +1,260 @@
+//! Roles that a tenant defines for itself: none allows more than who makes it.
+
+use authz::{Action, Caller, CustomRole, Forbidden, Permission, Permissions, RoleName};
+use kernel::{Cursor, GroupId, Moment, Page, PageSize, Text, UserId};
+use store::{Database, StoreError};
+
+use crate::listing::{ListError, Listing};
+use crate::{Beyond, TenantRole, entries, rules, store as rows};
+
+/// A role to be.
+#[derive(Clone, Debug)]
+pub struct NewRole {
+    /// What it will be known by: no role of the system is.
+    pub name: CustomRole,
+    /// What it is for.
+    pub description: Text<200>,
+    /// What it will allow.
+    pub permissions: Permissions,
+}
+
+/// Creating a role.
+#[derive(Debug)]
+pub struct CreateRole;
+
+impl Action for CreateRole {
+    const NAME: &'static str = "identity.role.create";
+    const PERMISSION: Option<Permission> = Some(Permission::RoleManage);
+    const SENSITIVE: bool = true;
+}
+
+/// Permissions that a role of a tenant cannot allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PermissionsRefused {
+    /// It is the platform's.
+    #[error("`{0}` is a permission of the platform and no role of a tenant allows it")]
+    Platform(Permission),
+    /// The caller may not do it.
+    #[error(transparent)]
+    Beyond(#[from] Beyond),
+}
+
+/// Why a role was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateRoleError {
+    /// The caller may not manage roles.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// It would allow what it cannot.
+    #[error(transparent)]
+    Permissions(#[from] PermissionsRefused),
+    /// The tenant has one of that name.
+    #[error("the role `{0}` exists already")]
+    AlreadyExists(CustomRole),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// Creates a role of the caller's tenant.
+pub fn create_role(
+    db: &Database,
+    caller: &Caller,
+    new: NewRole,
+    at: &Moment<'_>,
+) -> Result<TenantRole, CreateRoleError> {
+    let NewRole { name, description, permissions } = new;
+    let grant = caller.authorize_on::<CreateRole>(name.as_str())?;
+    may_allow(caller, permissions)?;
+    db.write(grant, |tx| {
+        if rows::roles::role(tx, &name)?.is_some() {
+            return Err(CreateRoleError::AlreadyExists(name));
+        }
+        let role = TenantRole { name, description, permissions, created_at: at.now(), revision: 1 };
+        rows::roles::insert_role(tx, &role)?;
+        Ok((entries::people::role_created(&role), role))
+    })
+}
+
+fn may_allow(caller: &Caller, added: Permissions) -> Result<(), PermissionsRefused> {
+    if added.contains(Permission::TenantManage) {
+        return Err(PermissionsRefused::Platform(Permission::TenantManage));
+    }
+    Ok(rules::within(caller, added)?)
+}
+
+/// Seeing roles.
+#[derive(Debug)]
+pub struct ReadRoles;
+
+impl Action for ReadRoles {
+    const NAME: &'static str = "identity.role.read";
+    const PERMISSION: Option<Permission> = Some(Permission::RoleManage);
+}
+
+/// The roles that the caller's tenant has defined, by name; only those that start with `q`, if that is given.
+pub fn roles(
+    db: &Database,
+    caller: &Caller,
+    q: Option<&Text<100>>,
+    after: Option<&Cursor>,
+    size: PageSize,
+) -> Result<Page<TenantRole>, ListError> {
+    let grant = caller.authorize::<ReadRoles>()?;
+    let listing = Listing::of(&("roles", q));
+    let after = listing.begin(after)?;
+    let start = q.map_or(String::new(), |q| q.as_str().to_ascii_lowercase());
+    let found = db.read(&grant, |tx| rows::roles::roles(tx, &start, &after, size))?;
+    Ok(listing.page(found, size, |role| role.name.to_string()))
+}
+
+/// Why a role was not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// The caller may not see roles.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The tenant has none of that name.
+    #[error("no role is named `{0}`")]
+    NotFound(CustomRole),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// One role that the caller's tenant has defined.
+pub fn role(db: &Database, caller: &Caller, name: &CustomRole) -> Result<TenantRole, RoleError> {
+    let grant = caller.authorize_on::<ReadRoles>(name.as_str())?;
+    db.read(&grant, |tx| rows::roles::role(tx, name))?.ok_or_else(|| RoleError::NotFound(name.clone()))
+}
+
+/// What becomes different about a role; `None` leaves as it is.
+#[derive(Clone, Debug, Default)]
+pub struct RoleChange {
+    /// The revision that the change was made for.
+    pub expected_revision: u64,
+    /// What it is for.
+    pub description: Option<Text<200>>,
+    /// What it allows, in whole. Whoever has the role may do that, and no more, from the next request on.
+    pub permissions: Option<Permissions>,
+}
+
+/// Changing a role.
+#[derive(Debug)]
+pub struct UpdateRole;
+
+impl Action for UpdateRole {
+    const NAME: &'static str = "identity.role.update";
+    const PERMISSION: Option<Permission> = Some(Permission::RoleManage);
+    const SENSITIVE: bool = true;
+}
+
+/// Why a role was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateRoleError {
+    /// The caller may not manage roles.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// It would allow what it cannot.
+    #[error(transparent)]
+    Permissions(#[from] PermissionsRefused),
+    /// The tenant has none of that name.
+    #[error("no role is named `{0}`")]
+    NotFound(CustomRole),
+    /// It was changed meanwhile.
+    #[error("the role is at revision {0}")]
+    Stale(u64),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// Changes a role of the caller's tenant. What it comes to allow must be within what the caller may do.
+pub fn update_role(
+    db: &Database,
+    caller: &Caller,
+    name: &CustomRole,
+    change: RoleChange,
+) -> Result<TenantRole, UpdateRoleError> {
+    let grant = caller.authorize_on::<UpdateRole>(name.as_str())?;
+    let RoleChange { expected_revision, description, permissions } = change;
+    db.write(grant, |tx| {
+        let before = rows::roles::role(tx, name)?.ok_or_else(|| UpdateRoleError::NotFound(name.clone()))?;
+        if before.revision != expected_revision {
+            return Err(UpdateRoleError::Stale(before.revision));
+        }
+        let after = TenantRole {
+            description: description.unwrap_or_else(|| before.description.clone()),
+            permissions: permissions.unwrap_or(before.permissions),
+            revision: before.revision + 1,
+            name: before.name.clone(),
+            created_at: before.created_at,
+        };
+        may_allow(caller, after.permissions.without(before.permissions))?;
+        rows::roles::save_role(tx, &after)?;
+        Ok((entries::people::role_updated(&before, &after), after))
+    })
+}
+
+/// Deleting a role.
+#[derive(Debug)]
+pub struct DeleteRole;
+
+impl Action for DeleteRole {
+    const NAME: &'static str = "identity.role.delete";
+    const PERMISSION: Option<Permission> = Some(Permission::RoleManage);
+    const SENSITIVE: bool = true;
+}
+
+/// Why a role was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteRoleError {
+    /// The caller may not manage roles.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The tenant has none of that name.
+    #[error("no role is named `{0}`")]
+    NotFound(CustomRole),
+    /// It was changed meanwhile.
+    #[error("the role is at revision {0}")]
+    Stale(u64),
+    /// Somebody has it.
+    #[error("the role is in use: {}", named(users, groups))]
+    InUse {
+        /// Users who have it, ten at most.
+        users: Vec<UserId>,
+        /// Groups that give it, ten at most.
+        groups: Vec<GroupId>,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+fn named(users: &[UserId], groups: &[GroupId]) -> String {
+    let ids = users.iter().map(UserId::as_str).chain(groups.iter().map(GroupId::as_str));
+    ids.map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Deletes a role of the caller's tenant that nobody has.
+pub fn delete_role(
+    db: &Database,
+    caller: &Caller,
+    name: &CustomRole,
+    expected_revision: u64,
+) -> Result<(), DeleteRoleError> {
+    let grant = caller.authorize_on::<DeleteRole>(name.as_str())?;
+    db.write(grant, |tx| {
+        let role = rows::roles::role(tx, name)?.ok_or_else(|| DeleteRoleError::NotFound(name.clone()))?;
+        if role.revision != expected_revision {
+            return Err(DeleteRoleError::Stale(role.revision));
+        }
+        let wanted = RoleName::Custom(name.clone());
+        let (users, groups) = (rows::roles::holders(tx, &wanted)?, rows::roles::givers(tx, &wanted)?);
+        if !users.is_empty() || !groups.is_empty() {
+            return Err(DeleteRoleError::InUse { users, groups });
+        }
+        rows::roles::delete_role(tx, name)?;
+        Ok((entries::people::role_deleted(&role), ()))
+    })
+}
