@@ -96,7 +96,9 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn read(payload: &[u8]) -> Result<Self, TokenError> {
-        json::read(payload, Self::default()).map_err(|_| TokenError::Claims)
+        let mut body = Self::default();
+        json::read(payload, &mut body).map_err(|_| TokenError::Claims)?;
+        Ok(body)
     }
 
     pub(crate) fn issuer(&self) -> Option<&str> {
@@ -156,9 +158,14 @@ fn required<T>(value: Option<T>, claim: &'static str) -> Result<T, TokenError> {
 fn name(value: Option<Value>, claim: &'static str, longest: usize) -> Result<Option<String>, TokenError> {
     match value {
         None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() && text.chars().nth(longest).is_none() => Ok(Some(text)),
+        Some(Value::String(text)) if !text.is_empty() && !is_longer(&text, longest) => Ok(Some(text)),
         Some(_) => Err(TokenError::ClaimMalformed(claim)),
     }
+}
+
+/// A text has at most as many characters as bytes, which are known without counting.
+fn is_longer(text: &str, characters: usize) -> bool {
+    text.len() > characters && text.chars().nth(characters).is_some()
 }
 
 fn audiences(value: Option<Value>) -> Result<Vec<String>, TokenError> {
@@ -186,27 +193,27 @@ fn instant(value: Option<Value>, claim: &'static str) -> Result<Option<Timestamp
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Body {
-    type Value = Self;
+impl<'de> DeserializeSeed<'de> for &mut Body {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Body {
-    type Value = Self;
+impl<'de> Visitor<'de> for &mut Body {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Self, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(name) = fields.next_key_seed(Name)? {
             let value = fields.next_value_seed(Strict::new().deeper()?)?;
             self.insert(name, value)?;
         }
-        Ok(self)
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Longer than [`crate::MAX_TOKEN`].
-    #[error("the token is longer than {} bytes", crate::MAX_TOKEN)]
+    #[error("the token is too long")]
     TooLong,
     /// Not three parts.
     #[error("the token does not have three parts")]

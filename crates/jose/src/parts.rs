@@ -50,7 +50,8 @@ impl<'t> Parts<'t> {
 
 impl Header {
     fn read(bytes: &[u8]) -> Result<Self, TokenError> {
-        let members = json::read(bytes, Members::default()).map_err(|_| TokenError::Header)?;
+        let mut members = Members::default();
+        json::read(bytes, &mut members).map_err(|_| TokenError::Header)?;
         let name = optional_text(members.algorithm, "alg")?.ok_or(TokenError::HeaderField("alg"))?;
         let algorithm = name.parse().map_err(|_| TokenError::UnknownAlgorithm)?;
         if let Some(name) = members.extension {
@@ -121,26 +122,26 @@ impl<'d> Members<'d> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Members<'de> {
-    type Value = Self;
+impl<'de> DeserializeSeed<'de> for &mut Members<'de> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Members<'de> {
-    type Value = Self;
+impl<'de> Visitor<'de> for &mut Members<'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Self, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(name) = fields.next_key_seed(Name)? {
             let value = fields.next_value_seed(Strict::new().deeper()?)?;
             self.take(name, value)?;
         }
-        Ok(self)
+        Ok(())
     }
 }
