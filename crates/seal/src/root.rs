@@ -77,6 +77,15 @@ impl RootKey {
         Envelope::parse(wrapped)?.key_id.first_chunk().copied().ok_or(OpenError)
     }
 
+    /// A key of 32 bytes for one purpose besides sealing, the same on every node and at every start. Nothing can be
+    /// concluded from one to another, or to the root key. `None` only if HKDF refused its length, which is constant.
+    pub fn derive(&self, purpose: &str) -> Option<Secret<Vec<u8>>> {
+        let mut derived = Zeroizing::new(vec![0; 32]);
+        let info = [b"taskforce/derived\0", purpose.as_bytes()].concat();
+        primitive::hkdf_sha256(self.key.expose(), &[], &info, &mut derived).ok()?;
+        Some(Secret::new(std::mem::take(&mut *derived)))
+    }
+
     pub(crate) const fn sealer(&self) -> Sealer<'_> {
         Sealer { key: &self.key, key_version: 0, key_id: &self.name }
     }

@@ -2,10 +2,12 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::{group, key, me, policy, provider, role, session, tenant, token, user};
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
 use crate::output::Output;
-use crate::{demo, doctor, init, key, replay, serve, verify};
+use crate::remote::Asking;
+use crate::{demo, doctor, init, replay, serve, verify};
 
 const EXIT_CODES: &str = "Exit codes:
   0  done, and all is well
@@ -31,9 +33,26 @@ enum Command {
     Init(init::Args),
     /// Run the server.
     Serve(serve::Args),
-    /// Make and manage API keys on the server's own machine.
-    #[command(subcommand)]
-    Key(KeyCommand),
+    /// Say who the server takes the caller for, and what they may do.
+    Me(me::Args),
+    /// Manage tenants, as a platform administrator.
+    Tenant(Asking<tenant::Verb>),
+    /// Manage users and service accounts.
+    User(Asking<user::Verb>),
+    /// Manage groups, whose roles their members have.
+    Group(Asking<group::Verb>),
+    /// See the system's roles and manage the tenant's own.
+    Role(Asking<role::Verb>),
+    /// Make and manage API keys.
+    Key(Asking<key::Verb>),
+    /// Issue and revoke bearer tokens, and try out how they are verified.
+    Token(Asking<token::Verb>),
+    /// See and end sessions.
+    Session(Asking<session::Verb>),
+    /// Manage who else may say who somebody is: OpenID providers.
+    Provider(Asking<provider::Verb>),
+    /// Test policies and put them in force.
+    Policy(Asking<policy::Verb>),
     /// Verify an exported package against a key of your own: offline, without trusting the server it came from.
     Verify(verify::Args),
     /// Check an installation: its keys, files, database, ledgers, clock, disk and settings.
@@ -45,12 +64,6 @@ enum Command {
     Replay(replay::Args),
 }
 
-#[derive(Debug, Subcommand)]
-enum KeyCommand {
-    /// Make a key for a user, without credentials: whoever can read the data directory may.
-    Create(key::Args),
-}
-
 impl Cli {
     /// Does what was asked.
     pub(crate) fn run(self, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
@@ -58,7 +71,16 @@ impl Cli {
             Command::Demo(args) => demo::run(&args, environment, output),
             Command::Init(args) => init::run(&args, environment, output),
             Command::Serve(args) => serve::run(&args, environment, output),
-            Command::Key(KeyCommand::Create(args)) => key::create(&args, environment, output),
+            Command::Me(args) => me::run(&args, environment, output),
+            Command::Tenant(asking) => tenant::run(asking, environment, output),
+            Command::User(asking) => user::run(asking, environment, output),
+            Command::Group(asking) => group::run(asking, environment, output),
+            Command::Role(asking) => role::run(asking, environment, output),
+            Command::Key(asking) => key::run(asking, environment, output),
+            Command::Token(asking) => token::run(asking, environment, output),
+            Command::Session(asking) => session::run(asking, environment, output),
+            Command::Provider(asking) => provider::run(asking, environment, output),
+            Command::Policy(asking) => policy::run(asking, environment, output),
             Command::Verify(args) => verify::run(&args, output),
             Command::Doctor(args) => doctor::run(&args, environment, output),
             Command::Openapi => {

@@ -207,6 +207,8 @@ mod tests {
             ("limits:\n  connections: 70\n  conections: 1\n", "p.yaml:3:3: unknown field `conections`"),
             ("enterprise:\n  rbac:\n    default_roll: viewer\n", "p.yaml:3:5: unknown field `default_roll`"),
             ("listen: everywhere\n", "p.yaml:1:9: invalid socket address"),
+            ("public_url: https://a.example/path\n", "p.yaml:1:13: must be an address without path"),
+            ("trusted_proxies: [10.0.0.0/99]\n", "p.yaml:1:19: "),
             ("log:\n  level: loud\n", "p.yaml:2:10: unknown variant `loud`"),
             ("enterprise:\n  encryption:\n    enabled: false\n", "p.yaml:3:14: cannot be switched off"),
             ("enterprise:\n  encryption:\n    algorithm: ROT13\n", "p.yaml:3:16: unknown variant `ROT13`"),

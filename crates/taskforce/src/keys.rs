@@ -1,4 +1,5 @@
-//! The two secrets of an installation: the root key, which seals, and the signing key, which signs checkpoints.
+//! The secrets of an installation: the root key, which seals, the signing key, which signs checkpoints, and what signs
+//! the server's own tokens.
 
 use std::path::PathBuf;
 
@@ -39,6 +40,49 @@ pub(crate) enum KeysError {
     File(#[from] HomeError),
     #[error("the root key in {origin} cannot be used")]
     Root { origin: Origin, source: RootKeyError },
+    #[error("`JWT_SECRET` is shorter than {SECRET_BYTES} bytes: make one with `openssl rand -base64 32`")]
+    ShortSecret,
+    #[error(
+        "`JWT_ALGORITHM` is `{0}`, and the server signs its own tokens with HS256 only: tokens of others are verified \
+         with the keys of their identity provider (`taskforce provider create`)"
+    )]
+    Algorithm(String),
+    #[error("no secret can be derived from the root key")]
+    Derived,
+}
+
+/// The least that signs tokens: HMAC-SHA256 is as strong as its key, up to 32 bytes (RFC 7518, 3.2).
+const SECRET_BYTES: usize = 32;
+/// What the secrets are made for that the root key yields.
+const TOKENS: &str = "tokens";
+const COOKIES: &str = "cookies";
+
+/// What the server's own credentials are signed and sealed with.
+#[derive(Debug)]
+pub(crate) struct Signing {
+    /// Signs tokens.
+    pub(crate) tokens: Secret<Vec<u8>>,
+    /// Who issues them.
+    pub(crate) issuer: String,
+    /// Seals what a browser holds while somebody signs in.
+    pub(crate) cookies: Secret<Vec<u8>>,
+}
+
+/// The secrets of tokens and cookies. Every node of an installation derives the same from its root key, so that none of
+/// them has to be handed around; `JWT_SECRET` goes before.
+pub(crate) fn signing_secrets(settings: &Settings, environment: &Environment) -> Result<Signing, KeysError> {
+    if let Some(algorithm) = environment.get("JWT_ALGORITHM")?.filter(|algorithm| algorithm != "HS256") {
+        return Err(KeysError::Algorithm(algorithm));
+    }
+    let root = root(settings, environment)?;
+    let derived = |purpose| root.derive(purpose).ok_or(KeysError::Derived);
+    let tokens = match environment.get("JWT_SECRET")? {
+        Some(secret) if secret.len() < SECRET_BYTES => return Err(KeysError::ShortSecret),
+        Some(secret) => Secret::new(secret.into_bytes()),
+        None => derived(TOKENS)?,
+    };
+    let issuer = environment.get("JWT_ISSUER")?.unwrap_or_else(|| settings.profile.instance.clone());
+    Ok(Signing { tokens, issuer, cookies: derived(COOKIES)? })
 }
 
 /// Where the root key is to be read.
@@ -114,6 +158,29 @@ mod tests {
 
         assert!(generate(&settings, &environment, &OsEntropy).unwrap().is_empty(), "keys are never replaced");
         assert_eq!(self::root(&settings, &environment).unwrap().id(), root.id());
+    }
+
+    #[test]
+    fn tokens_are_signed_with_what_the_root_key_yields_or_the_environment_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(dir.path());
+        let root = RootKey::generate(&OsEntropy).to_text();
+        let secrets = |variables: &[(&str, &str)]| {
+            let mut all = vec![(VARIABLE, root.expose().as_str())];
+            all.extend(variables);
+            signing_secrets(&settings, &all.into_iter().collect())
+        };
+        let (one, other) = (secrets(&[]).unwrap(), secrets(&[]).unwrap());
+        assert_eq!(one.tokens.expose(), other.tokens.expose());
+        assert_ne!(one.tokens.expose(), one.cookies.expose());
+        assert_eq!(one.issuer, "taskforce.local");
+        let given = secrets(&[("JWT_SECRET", &"s".repeat(32)), ("JWT_ISSUER", "acme"), ("JWT_ALGORITHM", "HS256")]);
+        assert_eq!(given.as_ref().unwrap().tokens.expose(), "s".repeat(32).as_bytes());
+        assert_eq!(given.unwrap().issuer, "acme");
+        let refused = |variable| crate::failure::reasons(&secrets(&[variable]).unwrap_err());
+        assert!(refused(("JWT_SECRET", "hunter2")).contains("shorter than 32 bytes"));
+        assert!(!refused(("JWT_SECRET", "hunter2")).contains("hunter2"));
+        assert!(refused(("JWT_ALGORITHM", "none")).contains("HS256 only"));
     }
 
     #[test]

@@ -30,6 +30,16 @@ fn every_spelling_of_a_root_key_is_the_same_key() {
 }
 
 #[test]
+fn a_derived_key_depends_on_the_root_key_and_its_purpose() {
+    let root = parse(HEX).unwrap();
+    let derived = |root: &RootKey, purpose| root.derive(purpose).unwrap().expose().clone();
+    assert_eq!(derived(&root, "tokens"), derived(&parse(BASE64).unwrap(), "tokens"));
+    assert_ne!(derived(&root, "tokens"), derived(&root, "cookies"));
+    assert_ne!(derived(&root, "tokens"), derived(&RootKey::generate(&OsEntropy), "tokens"));
+    assert_eq!(derived(&root, "tokens").len(), 32);
+}
+
+#[test]
 fn a_root_key_that_was_made_is_read_back_from_its_text() {
     for _ in 0..1_000 {
         let root = RootKey::generate(&OsEntropy);

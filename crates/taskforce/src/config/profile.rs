@@ -20,6 +20,11 @@ pub(crate) struct Profile {
     pub(crate) listen: SocketAddr,
     #[serde(deserialize_with = "name")]
     pub(crate) instance: String,
+    #[serde(deserialize_with = "origin")]
+    pub(crate) public_url: Option<String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
+    pub(crate) private_identity_providers: bool,
     pub(crate) data: Option<PathBuf>,
     #[serde(deserialize_with = "or_default")]
     pub(crate) database: DatabaseSection,
@@ -46,6 +51,9 @@ impl Default for Profile {
             edition: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8070)),
             instance: "taskforce.local".to_owned(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            private_identity_providers: false,
             data: None,
             database: DatabaseSection::default(),
             keys: KeysSection::default(),
@@ -312,6 +320,22 @@ fn always<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> 
 
 fn role<'de, D: Deserializer<'de>>(deserializer: D) -> Result<authz::Role, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// Where people and programs find the server: scheme and host, no path.
+fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let text = text.trim_end_matches('/');
+    let uri = text.parse::<http::Uri>().ok();
+    let plain = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/");
+    let named =
+        plain.filter(|uri| uri.query().is_none() && uri.authority().is_some_and(|at| !at.as_str().contains('@')));
+    match named {
+        Some(_) => Ok(Some(text.to_owned())),
+        None => Err(D::Error::custom("must be an address without path, such as `https://taskforce.example.org`")),
+    }
 }
 
 /// The name of an installation goes into the first line of every checkpoint.

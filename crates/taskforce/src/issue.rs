@@ -1,4 +1,4 @@
-//! `taskforce key create`: a key made on the server's own machine, for whoever has lost theirs.
+//! `taskforce key issue`: a key made on the server's own machine, for whoever has lost theirs.
 
 use kernel::{AgentId, TenantId};
 use serde_json::json;
@@ -28,8 +28,8 @@ pub(crate) struct Args {
     pub(crate) platform: bool,
 }
 
-/// `taskforce key create`.
-pub(crate) fn create(args: &Args, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
+/// `taskforce key issue`.
+pub(crate) fn run(args: &Args, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
     let settings = Settings::read(&args.places, environment)?;
     let tenant: TenantId =
         if args.platform { TenantId::system() } else { args.tenant.clone().unwrap_or_default().parse()? };
