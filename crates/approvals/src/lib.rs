@@ -378,11 +378,42 @@ fn grant_for<A: Action, E: From<Forbidden> + From<StoreError>>(
 /// The proof that exactly this content was approved by as many people as had to, who still may; `None` if it was not.
 /// What those people are now is read in the same transaction.
 pub fn granted(tx: &mut ReadTx<'_>, resource_id: &str, digest: &str) -> Result<Option<Approval>, StoreError> {
-    let Some(id) = store::approved(tx, resource_id, digest)? else {
+    match store::approved(tx, resource_id, digest)? {
+        Some(id) => stands(tx, &id),
+        None => Ok(None),
+    }
+}
+
+/// The same for what an approval allows once, and only until the request's time is over: `None` also when it was
+/// [consumed](consume), or `now` is too late.
+pub fn usable(
+    tx: &mut ReadTx<'_>,
+    resource_id: &str,
+    digest: &str,
+    now: Timestamp,
+) -> Result<Option<Approval>, StoreError> {
+    match store::unused(tx, resource_id, digest, now)? {
+        Some(id) => stands(tx, &id),
+        None => Ok(None),
+    }
+}
+
+/// Uses an approval up, in the transaction of what it allows; `None` if there is none, or somebody else was faster.
+pub fn consume(
+    tx: &mut WriteTx<'_>,
+    resource_id: &str,
+    digest: &str,
+    now: Timestamp,
+) -> Result<Option<Approval>, StoreError> {
+    let Some(approval) = usable(tx, resource_id, digest, now)? else {
         return Ok(None);
     };
+    Ok(store::insert_use(tx, approval.request(), now)?.then_some(approval))
+}
+
+fn stands(tx: &mut ReadTx<'_>, id: &ReviewId) -> Result<Option<Approval>, StoreError> {
     // An approved request does not expire: any instant reads it alike.
-    let Some(request) = store::request(tx, &id, Timestamp::from_micros(0))? else {
+    let Some(request) = store::request(tx, id, Timestamp::from_micros(0))? else {
         return Ok(None);
     };
     let mut people = Vec::new();

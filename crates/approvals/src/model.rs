@@ -53,9 +53,11 @@ macro_rules! names {
 pub enum RequestType {
     /// To let a version of an agent run.
     AgentPublish,
+    /// To make one call that a policy wants approved: exactly this one, once.
+    AgentCall,
 }
 
-names! { "type of request", RequestType, AgentPublish = "agent_publish", }
+names! { "type of request", RequestType, AgentPublish = "agent_publish", AgentCall = "agent_call", }
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -376,7 +378,7 @@ pub struct Listed {
 }
 
 /// Proof that a thing, by id and digest, was approved by as many people as had to, who may still approve. Only
-/// [`granted`](crate::granted) makes one.
+/// [`granted`](crate::granted), [`usable`](crate::usable) and [`consume`](crate::consume) make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
     pub(crate) request: ReviewId,

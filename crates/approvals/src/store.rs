@@ -160,6 +160,38 @@ pub(crate) fn approved(tx: &mut ReadTx<'_>, resource: &str, digest: &str) -> Res
     )
 }
 
+/// The newest approved request for exactly `digest` of `resource` that nobody has used, and whose time is not over.
+pub(crate) fn unused(
+    tx: &mut ReadTx<'_>,
+    resource: &str,
+    digest: &str,
+    now: Timestamp,
+) -> Result<Option<ReviewId>, StoreError> {
+    tx.optional(
+        sql!(
+            "SELECT r.review_id FROM approval_requests r
+               LEFT JOIN approval_uses u ON u.tenant_id = r.tenant_id AND u.review_id = r.review_id
+              WHERE r.tenant_id = $1 AND r.resource_id = $2 AND r.digest = $3 AND r.status = 'approved'
+                AND r.expires_at > $4 AND u.review_id IS NULL
+              ORDER BY r.created_at DESC, r.review_id DESC LIMIT 1"
+        ),
+        values![resource, digest, now],
+        Row::get,
+    )
+}
+
+/// Notes that the approval was used; `false` if it was before.
+pub(crate) fn insert_use(tx: &mut WriteTx<'_>, id: &ReviewId, now: Timestamp) -> Result<bool, StoreError> {
+    let added = tx.execute(
+        sql!(
+            "INSERT INTO approval_uses (tenant_id, review_id, at) VALUES ($1, $2, $3)
+             ON CONFLICT (tenant_id, review_id) DO NOTHING"
+        ),
+        values![id, now],
+    )?;
+    Ok(added == 1)
+}
+
 pub(crate) fn requests(tx: &mut ReadTx<'_>, listing: &Listing, now: Timestamp) -> Result<Vec<Request>, StoreError> {
     let after = listing.after.as_ref().map_or("", |cursor| cursor.key());
     let status = listing.status.map_or("", Status::as_str);

@@ -32,9 +32,10 @@ pub struct DefinitionError {
 ///     "model": "gpt-4o-mini",
 ///     "tools": ["semantic_search", { "type": "function", "function": { "name": "send_email" } }],
 ///     "parameters": { "temperature": 0.2 },
+///     "data_class": "internal",
 ///     "team": "support",
 /// }))?;
-/// assert_eq!(definition.model(), Some("gpt-4o-mini"));
+/// assert_eq!((definition.model(), definition.data_class()), (Some("gpt-4o-mini"), Some("internal")));
 /// assert_eq!(definition.tools().iter().map(catalog::Tool::name).collect::<Vec<_>>(), ["semantic_search", "send_email"]);
 /// assert_eq!(definition.digest().len(), 64);
 /// # Ok::<(), catalog::DefinitionError>(())
@@ -88,11 +89,11 @@ impl Definition {
         // The canonical text is read back, so that what runs is what was hashed.
         let fields: Map<String, Value> =
             serde_json::from_str(&canonical).map_err(|_| wrong("", "must be a JSON object".to_owned()))?;
-        for name in ["model", "system_prompt"] {
+        for (name, longest, rule) in TEXTS {
             match fields.get(name) {
                 None => {}
-                Some(Value::String(text)) if name != "model" || (1..=200).contains(&text.len()) => {}
-                Some(_) => return Err(wrong(&format!("/{name}"), text_rule(name).to_owned())),
+                Some(Value::String(text)) if longest.is_none_or(|longest| (1..=longest).contains(&text.len())) => {}
+                Some(_) => return Err(wrong(&format!("/{name}"), rule.to_owned())),
             }
         }
         check_parameters(fields.get("parameters"))?;
@@ -120,6 +121,11 @@ impl Definition {
         self.fields.get("model").and_then(Value::as_str)
     }
 
+    /// How sensitive the data is that the agent handles, in the tenant's own words, for its policies: `confidential`.
+    pub fn data_class(&self) -> Option<&str> {
+        self.fields.get("data_class").and_then(Value::as_str)
+    }
+
     /// What the model is told before anything else.
     pub fn system_prompt(&self) -> Option<&str> {
         self.fields.get("system_prompt").and_then(Value::as_str)
@@ -144,9 +150,12 @@ impl fmt::Debug for Definition {
     }
 }
 
-fn text_rule(name: &str) -> &'static str {
-    if name == "model" { "must be a text of 1 to 200 bytes" } else { "must be a text" }
-}
+/// The fields that are texts, how many bytes each may have, and how that is said.
+const TEXTS: [(&str, Option<usize>, &str); 3] = [
+    ("data_class", Some(64), "must be a text of 1 to 64 bytes"),
+    ("model", Some(200), "must be a text of 1 to 200 bytes"),
+    ("system_prompt", None, "must be a text"),
+];
 
 fn tools(value: Option<&Value>) -> Result<Vec<Tool>, DefinitionError> {
     let items = match value {
@@ -291,6 +300,8 @@ mod tests {
             (json!({ "model": 4 }), "/model"),
             (json!({ "model": "" }), "/model"),
             (json!({ "system_prompt": [] }), "/system_prompt"),
+            (json!({ "data_class": "" }), "/data_class"),
+            (json!({ "data_class": ["secret"] }), "/data_class"),
             (json!({ "tools": "search" }), "/tools"),
             (json!({ "tools": ["a", ""] }), "/tools/1"),
             (json!({ "tools": ["sénd"] }), "/tools/0"),

@@ -10,6 +10,7 @@ pub const TENANT_TABLES: &[&str] = &[
     "api_keys",
     "approval_decisions",
     "approval_requests",
+    "approval_uses",
     "approval_workflows",
     "budget_leases",
     "budget_periods",
@@ -42,7 +43,8 @@ pub const TENANT_TABLES: &[&str] = &[
 ];
 
 /// Tables that say what happened: rows are added and read, and never change.
-pub(crate) const KEPT_TABLES: &[&str] = &["approval_decisions", "ledger_entries", "policy_versions", "usage_records"];
+pub(crate) const KEPT_TABLES: &[&str] =
+    &["approval_decisions", "approval_uses", "ledger_entries", "policy_versions", "usage_records"];
 
 /// Whether a statement on behalf of the application may do this on SQLite, which has no roles to give rights to: work
 /// with rows, and with nothing that decides about rows. Asked while a statement is prepared.

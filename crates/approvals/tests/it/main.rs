@@ -5,4 +5,5 @@
 mod attacks;
 mod decisions;
 mod given;
+mod uses;
 mod workflows;

@@ -336,6 +336,15 @@ CREATE TABLE approval_decisions (
     CHECK (user_id <> requester_id AND strpos(',' || author_ids || ',', ',' || user_id || ',') = 0)
 );
 
+-- Approvals of what is allowed once, when it was done.
+CREATE TABLE approval_uses (
+    tenant_id TEXT NOT NULL,
+    review_id TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, review_id),
+    FOREIGN KEY (tenant_id, review_id) REFERENCES approval_requests (tenant_id, review_id)
+);
+
 -- The versions of agents.
 CREATE TABLE versions (
     tenant_id TEXT NOT NULL,

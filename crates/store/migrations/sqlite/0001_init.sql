@@ -336,6 +336,15 @@ CREATE TABLE approval_decisions (
     CHECK (user_id <> requester_id AND instr(',' || author_ids || ',', ',' || user_id || ',') = 0)
 ) STRICT;
 
+-- Approvals of what is allowed once, when it was done.
+CREATE TABLE approval_uses (
+    tenant_id TEXT NOT NULL,
+    review_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, review_id),
+    FOREIGN KEY (tenant_id, review_id) REFERENCES approval_requests (tenant_id, review_id)
+) STRICT;
+
 -- The versions of agents.
 CREATE TABLE versions (
     tenant_id TEXT NOT NULL,
@@ -478,6 +487,10 @@ CREATE TRIGGER approval_decisions_kept_update BEFORE UPDATE ON approval_decision
     BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
 CREATE TRIGGER approval_decisions_kept_delete BEFORE DELETE ON approval_decisions
     BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
+CREATE TRIGGER approval_uses_kept_update BEFORE UPDATE ON approval_uses
+    BEGIN SELECT RAISE(ABORT, 'uses of approvals are append-only'); END;
+CREATE TRIGGER approval_uses_kept_delete BEFORE DELETE ON approval_uses
+    BEGIN SELECT RAISE(ABORT, 'uses of approvals are append-only'); END;
 -- What approvers look at stays what they looked at, and a decided request stays decided.
 CREATE TRIGGER approval_requests_frozen
     BEFORE UPDATE OF request_type, resource_type, resource_id, about, digest, title, description, requester_id, author_ids,

@@ -135,7 +135,7 @@ fn what_happened_is_not_changed_even_by_raw_sql() {
              VALUES ('acme-corp', 'apr_1', 'usr_bob', 'usr_alice', 'usr_alice', 'approve', '', 0)",
         )
         .expect("a request and its decision");
-        for table in ["ledger_entries", "approval_decisions", "policy_versions", "usage_records"] {
+        for table in ["ledger_entries", "approval_decisions", "approval_uses", "policy_versions", "usage_records"] {
             for statement in [
                 format!("UPDATE {table} SET tenant_id = 'acme-corp'"),
                 format!("UPDATE {table} SET tenant_id = 'acme-corp' WHERE tenant_id = 'acme-corp'"),
