@@ -1,34 +1,63 @@
-//! Who holds which key: everything that a request is admitted by, in memory.
+//! Who is who, who may what, and who holds which key: everything that a request is admitted by, in memory.
 
+mod read;
+mod realm;
 mod table;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use authz::{Actor, ActorKind, Caller, Permission, Permissions, Request, Role, RoleName, Roles, Standing, Via};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use kernel::{AgentId, KeyId, TenantId, Timestamp, UserId};
+use authz::{Caller, Guard, Request};
+use kernel::{AgentId, KeyId, TenantId, Timestamp};
 use parking_lot::Mutex;
-use store::{Database, ReadTx, Reason, StoreError};
+use store::{Database, Reason, StoreError};
 
-use crate::store::keys::Credential;
-use crate::{KeyFormatError, PresentedKey, Settings, Tenant, TenantStatus, User, UserKind, UserStatus, store as rows};
-use table::{Draft, Record, Shards, Table, name_of};
+use crate::form::PresentedKey;
+use crate::provider::Provider;
+use crate::{AuthError, Refusal, Settings, store as rows};
+pub(crate) use realm::{Digest, Principal, Share};
+use table::{Draft, Shards, Table};
 
 /// A key that ended this long ago is forgotten: presented again it is unknown, no longer expired or revoked.
 const REMEMBERED_SECONDS: i64 = 30 * 86_400;
 
-/// Every key of every tenant, and the tenants' settings.
+/// Where the policies of a tenant come from: asked whenever the tenant's share is read. A change of policies must reach
+/// this source before the directory is refreshed.
+pub type Guards = Arc<dyn Fn(&TenantId) -> Option<Arc<dyn Guard>> + Send + Sync>;
+
+/// No tenant has policies.
+pub fn unguarded() -> Guards {
+    Arc::new(|_| None)
+}
+
+/// Every user and key of every tenant, the tenants' settings, and those who may speak for their users.
 ///
 /// It is asked without lock and without SQL; one tenant's share is rebuilt when that tenant's configuration changes.
 pub struct Directory {
     table: Table,
-    tenants: ArcSwap<HashMap<TenantId, Arc<ArcSwap<Settings>>>>,
-    /// What the table was built from. INVARIANT: held while a tenant is read and its keys replaced, so that an older
+    shares: ArcSwap<HashMap<TenantId, Arc<ArcSwap<Share>>>>,
+    issuers: ArcSwap<Issuers>,
+    /// What all this was built from. INVARIANT: held while a tenant is read and its share replaced, so that an older
     /// reading never replaces a newer one.
     known: Mutex<HashMap<TenantId, Known>>,
+    guards: Guards,
+    stale: AtomicBool,
+    /// Uses of keys that are not written down yet.
+    uses: Mutex<HashMap<KeyId, (TenantId, Timestamp)>>,
+}
+
+/// The active providers of all tenants, by their issuers.
+type Issuers = HashMap<String, Vec<Candidate>>;
+
+/// Somebody who may have issued a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) tenant: TenantId,
+    pub(crate) provider: Arc<Provider>,
 }
 
 /// What is known of a tenant's share.
@@ -49,114 +78,82 @@ pub struct Authenticated {
     pub agent: Option<AgentId>,
 }
 
-/// The credentials were refused. What it prints is all that the outside may know; the cause is for the log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", said(&self.cause))]
-pub struct AuthError {
-    /// Why.
-    pub cause: Refusal,
-    /// The key that was presented, if it had the form of one.
-    pub key: Option<KeyId>,
-    /// Whose key it is, if it is one.
-    pub owner: Option<(TenantId, UserId)>,
-}
-
-/// Why credentials were refused. For the log, never for the client.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It cannot be a key.
-    #[error(transparent)]
-    Form(#[from] KeyFormatError),
-    /// No key has that id.
-    #[error("no such key")]
-    Unknown,
-    /// The key's secret is another.
-    #[error("the secret is wrong")]
-    WrongSecret,
-    /// It was revoked.
-    #[error("the key is revoked")]
-    Revoked,
-    /// Its time is over.
-    #[error("the key has expired")]
-    Expired,
-    /// Its owner may not act.
-    #[error("the key's owner is deactivated")]
-    Deactivated,
-    /// Its tenant may not act.
-    #[error("the tenant is suspended")]
-    Suspended,
-}
-
-fn said(cause: &Refusal) -> String {
-    match cause {
-        Refusal::Form(KeyFormatError::OlderForm) => KeyFormatError::OlderForm.to_string(),
-        Refusal::Form(KeyFormatError::Malformed | KeyFormatError::Checksum)
-        | Refusal::Unknown
-        | Refusal::WrongSecret
-        | Refusal::Revoked
-        | Refusal::Expired
-        | Refusal::Deactivated
-        | Refusal::Suspended => "the API key is not valid".to_owned(),
-    }
-}
-
-/// A user as its keys' requests need it.
-#[derive(Debug)]
-struct Principal {
-    tenant: TenantId,
-    suspended: bool,
-    user: UserId,
-    kind: ActorKind,
-    roles: Roles,
-    active: bool,
-}
-
 impl Directory {
     /// Reads every tenant.
-    pub fn load(db: &Database) -> Result<Self, StoreError> {
-        let (mut known, mut tenants, mut draft) = (HashMap::new(), HashMap::new(), Draft::default());
+    pub fn load(db: &Database, guards: Guards) -> Result<Self, StoreError> {
+        let (mut known, mut shares, mut draft) = (HashMap::new(), HashMap::new(), Draft::default());
         let since = remembered_since(db);
         #[expect(clippy::disallowed_methods, reason = "a key names no tenant: the directory knows the keys of all")]
         db.system(Reason::Snapshot, |tx| {
             for (tenant, version) in tx.tenants()? {
                 let mut shards = Shards::default();
-                if let Some(settings) =
-                    tx.within(&tenant, |tx| read(tx, since, |record| shards.add(draft.push(record))))?
-                {
-                    tenants.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(settings)));
+                let share =
+                    tx.within(&tenant, |tx| read::share(tx, &*guards, since, |key| shards.add(draft.push(key))))?;
+                if let Some(share) = share {
+                    shares.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(share)));
                 }
                 known.insert(tenant, Known { version, shards: shards.sorted() });
             }
             Ok::<_, StoreError>(())
         })?;
-        Ok(Self { table: Table::of(draft), tenants: ArcSwap::from_pointee(tenants), known: Mutex::new(known) })
+        let directory = Self {
+            table: Table::of(draft),
+            shares: ArcSwap::from_pointee(shares),
+            issuers: ArcSwap::default(),
+            known: Mutex::new(known),
+            guards,
+            stale: AtomicBool::new(false),
+            uses: Mutex::default(),
+        };
+        directory.set_issuers();
+        Ok(directory)
     }
 
-    /// Says who presents the key, or refuses.
-    pub fn authenticate(&self, presented: &str, request: Request, now: Timestamp) -> Result<Authenticated, AuthError> {
+    /// Says who presents the key from the network address `from`, or refuses.
+    pub fn authenticate(
+        &self,
+        presented: &str,
+        from: Option<IpAddr>,
+        request: Request,
+        now: Timestamp,
+    ) -> Result<Authenticated, AuthError> {
         let refused = |cause, key, owner| AuthError { cause, key, owner };
+        self.check_fresh()?;
         let presented = PresentedKey::parse(presented).map_err(|form| refused(form.into(), None, None))?;
         // The hash is taken before the look-up, so that the time taken does not tell which ids exist.
         let hash = presented.secret_hash();
-        let key = presented.id().parse::<KeyId>().ok();
-        let shard = self.table.shard(presented.id());
-        let Some(record) = shard.as_ref().and_then(|shard| shard.record(presented.id())) else {
-            return Err(refused(Refusal::Unknown, key, None));
+        let Ok(key) = presented.id().parse::<KeyId>() else {
+            return Err(refused(Refusal::Unknown, None, None));
         };
-        let principal = &record.principal;
-        if let Err(cause) = record.admit(&hash, now) {
-            return Err(refused(cause, key, Some((principal.tenant.clone(), principal.user.clone()))));
+        let shard = self.table.shard(key.as_str());
+        let Some(record) = shard.as_ref().and_then(|shard| shard.record(key.as_str())) else {
+            return Err(refused(Refusal::Unknown, Some(key), None));
+        };
+        let secret = match record.admit(&hash, from, now) {
+            Ok(secret) => secret,
+            Err(cause) => return Err(refused(cause, Some(key), Some(record.principal.owner()))),
+        };
+        if record.used.is_news(now) {
+            // Whoever holds the lock is writing down other uses: this one then waits for the next.
+            if let Some(mut uses) = self.uses.try_lock() {
+                uses.insert(key.clone(), (record.principal.realm.tenant.clone(), now));
+                record.used.note(now);
+            }
         }
-        let actor = Actor { via: key.map(Via::Key), ..Actor::new(principal.kind, principal.user.as_str()) };
-        let standing = Standing::new(principal.tenant.clone(), actor, principal.roles.clone()).narrowed(record.scopes);
-        #[expect(clippy::disallowed_methods, reason = "this is where the identity crate vouches for a caller")]
-        let caller = Caller::authenticated(standing, request);
-        Ok(Authenticated { caller, agent: record.agent.as_deref().cloned() })
+        let agent = record.agent.as_deref().cloned();
+        let caller = vouch(record.standing(secret, &key), request);
+        Ok(Authenticated { caller, agent })
     }
 
     /// The settings of a tenant.
     pub fn tenant_settings(&self, tenant: &TenantId) -> Option<Arc<Settings>> {
-        self.tenants.load().get(tenant).map(|settings| settings.load_full())
+        self.share(tenant).map(|share| Arc::clone(&share.settings))
+    }
+
+    /// Says that this node has not heard from the database for too long, or that it has again. Meanwhile nobody is let
+    /// in: nobody knows what was revoked.
+    pub fn set_stale(&self, stale: bool) {
+        self.stale.store(stale, Ordering::Release);
     }
 
     /// Reads one tenant anew. Call it when the tenant's configuration has changed.
@@ -165,19 +162,19 @@ impl Directory {
         let (mut draft, mut shards) = (Draft::default(), Shards::default());
         let since = remembered_since(db);
         #[expect(clippy::disallowed_methods, reason = "the directory is no caller and serves every tenant")]
-        let (version, settings) = db.system(Reason::Snapshot, |tx| {
+        let (version, share) = db.system(Reason::Snapshot, |tx| {
             tx.within(tenant, |tx| {
-                let version = rows::tenants::configuration_version(tx)?;
-                Ok((version, read(tx, since, |record| shards.add(draft.push(record)))?))
+                let version = rows::principals::configuration_version(tx)?;
+                Ok((version, read::share(tx, &*self.guards, since, |key| shards.add(draft.push(key)))?))
             })
         })?;
-        let Some(settings) = settings else {
+        let Some(share) = share else {
             return Ok(());
         };
-        let share = known.entry(tenant.clone()).or_default();
-        self.table.replace(tenant, draft, &share.shards);
-        *share = Known { version, shards: shards.sorted() };
-        self.set_settings(tenant, settings);
+        let entry = known.entry(tenant.clone()).or_default();
+        self.table.replace(tenant, draft, &entry.shards);
+        *entry = Known { version, shards: shards.sorted() };
+        self.set_share(tenant, share);
         Ok(())
     }
 
@@ -199,6 +196,56 @@ impl Directory {
         failure.map_or(Ok(refreshed), Err)
     }
 
+    /// Writes down when keys were last used, for those used since the last time. To be called each minute: a key's use
+    /// is written at most as often. It is no change of the configuration, and leaves no entry.
+    pub fn flush_uses(&self, db: &Database) -> Result<(), StoreError> {
+        let mut used: HashMap<TenantId, Vec<(KeyId, Timestamp)>> = HashMap::new();
+        for (key, (tenant, at)) in std::mem::take(&mut *self.uses.lock()) {
+            used.entry(tenant).or_default().push((key, at));
+        }
+        let jobs = used.into_iter().map(|(tenant, keys)| {
+            let job: store::Job<'_> = Box::new(move |tx| {
+                keys.iter().try_for_each(|(key, at)| rows::keys::save_use(tx, key, *at))?;
+                Ok(Vec::new())
+            });
+            (tenant, job)
+        });
+        db.write_shares(jobs.collect()).into_iter().try_for_each(|written| written.map(drop))
+    }
+
+    /// Refuses while this node may not know what was revoked.
+    pub(crate) fn check_fresh(&self) -> Result<(), AuthError> {
+        if self.stale.load(Ordering::Acquire) {
+            return Err(AuthError { cause: Refusal::Stale, key: None, owner: None });
+        }
+        Ok(())
+    }
+
+    /// What is known of a tenant.
+    pub(crate) fn share(&self, tenant: &TenantId) -> Option<Arc<Share>> {
+        self.shares.load().get(tenant).map(|share| share.load_full())
+    }
+
+    /// Who may have issued a token with that issuer.
+    pub(crate) fn candidates(&self, issuer: &str) -> Vec<Candidate> {
+        self.issuers.load().get(issuer).cloned().unwrap_or_default()
+    }
+
+    /// Whether the key that stands behind a token is good.
+    pub(crate) fn check_key(&self, key: &KeyId, from: Option<IpAddr>, now: Timestamp) -> Result<(), Refusal> {
+        let shard = self.table.shard(key.as_str());
+        let record = shard.as_ref().and_then(|shard| shard.record(key.as_str())).ok_or(Refusal::Unknown)?;
+        record.check(from, now)
+    }
+
+    /// The tenant of a presented key whose secret is right, whatever else is the matter with it.
+    pub(crate) fn tenant_of(&self, presented: &PresentedKey<'_>, now: Timestamp) -> Option<TenantId> {
+        let hash = presented.secret_hash();
+        let shard = self.table.shard(presented.id())?;
+        let record = shard.record(presented.id())?;
+        record.secret(&hash, now).map(|_| record.principal.realm.tenant.clone())
+    }
+
     fn behind(&self, current: Vec<(TenantId, u64)>) -> Vec<TenantId> {
         let known = self.known.lock();
         let moved =
@@ -206,100 +253,46 @@ impl Directory {
         current.into_iter().filter(moved).map(|(tenant, _)| tenant).collect()
     }
 
-    fn set_settings(&self, tenant: &TenantId, settings: Settings) {
-        if let Some(known) = self.tenants.load().get(tenant) {
-            known.store(Arc::new(settings));
-            return;
+    fn set_share(&self, tenant: &TenantId, share: Share) {
+        let known = self.shares.load().get(tenant).cloned();
+        let before = match known {
+            Some(known) => known.swap(Arc::new(share)).providers.clone(),
+            None => {
+                let mut shares = HashMap::clone(&self.shares.load());
+                shares.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(share)));
+                self.shares.store(Arc::new(shares));
+                Vec::new()
+            }
+        };
+        if self.share(tenant).is_none_or(|share| share.providers != before) {
+            self.set_issuers();
         }
-        let mut tenants = HashMap::clone(&self.tenants.load());
-        tenants.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(settings)));
-        self.tenants.store(Arc::new(tenants));
     }
+
+    fn set_issuers(&self) {
+        let mut issuers = Issuers::new();
+        for (tenant, share) in &**self.shares.load() {
+            for provider in &share.load().providers {
+                let candidate = Candidate { tenant: tenant.clone(), provider: Arc::clone(provider) };
+                issuers.entry(provider.settings.issuer.clone()).or_default().push(candidate);
+            }
+        }
+        self.issuers.store(Arc::new(issuers));
+    }
+}
+
+/// The caller that verified credentials make.
+pub(crate) fn vouch(standing: Arc<authz::Standing>, request: Request) -> Caller {
+    #[expect(clippy::disallowed_methods, reason = "this is where the identity crate vouches for a caller")]
+    Caller::authenticated(standing, request)
 }
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Directory").field("tenants", &self.tenants.load().len()).finish_non_exhaustive()
+        f.debug_struct("Directory").field("tenants", &self.shares.load().len()).finish_non_exhaustive()
     }
 }
 
 fn remembered_since(db: &Database) -> Timestamp {
     db.moment().now().plus_seconds(-REMEMBERED_SECONDS)
-}
-
-/// Reads one tenant, hands its keys to `keep` and returns its settings; `None` when there is no such tenant.
-fn read(tx: &mut ReadTx<'_>, since: Timestamp, mut keep: impl FnMut(Record)) -> Result<Option<Settings>, StoreError> {
-    let Some(tenant) = rows::tenants::tenant(tx)? else {
-        return Ok(None);
-    };
-    let holders = rows::users::key_holders(tx)?.into_iter();
-    let holders: HashMap<_, _> = holders.map(|user| (user.id.clone(), Arc::new(principal(&tenant, user)))).collect();
-    let mut after = String::new();
-    loop {
-        let credentials = rows::keys::credentials(tx, since, &after)?;
-        let is_last = credentials.len() < rows::keys::CREDENTIALS;
-        if let Some(last) = credentials.last() {
-            last.id.as_str().clone_into(&mut after);
-        }
-        credentials.into_iter().filter_map(|credential| record(credential, &holders)).for_each(&mut keep);
-        if is_last {
-            return Ok(Some(tenant.settings));
-        }
-    }
-}
-
-fn principal(tenant: &Tenant, user: User) -> Principal {
-    // A role counts only where it can be given, whatever a row says.
-    let belongs = |role: &&RoleName| (**role == RoleName::System(Role::PlatformAdmin)) == tenant.id.is_system();
-    Principal {
-        tenant: tenant.id.clone(),
-        suspended: tenant.status == TenantStatus::Suspended,
-        kind: match user.kind {
-            UserKind::User => ActorKind::User,
-            UserKind::Service => ActorKind::Service,
-        },
-        roles: user.roles.iter().filter(belongs).cloned().collect(),
-        active: user.status == UserStatus::Active,
-        user: user.id,
-    }
-}
-
-fn record(credential: Credential, holders: &HashMap<UserId, Arc<Principal>>) -> Option<Record> {
-    let Credential { id, user, secret_hash, scopes, agent, expires_at, revoked } = credential;
-    Some(Record {
-        name: name_of(id.as_str())?,
-        secret_hash,
-        revoked,
-        expires_at,
-        scopes: scopes.unwrap_or_else(everything),
-        agent: agent.map(Box::new),
-        principal: Arc::clone(holders.get(&user)?),
-    })
-}
-
-fn everything() -> Permissions {
-    Permission::ALL.iter().copied().collect()
-}
-
-impl Record {
-    /// Decides whether the key with that secret is good now. The secret comes first: what else is the matter with a key
-    /// is not for those who do not hold it.
-    fn admit(&self, secret_hash: &[u8; 32], now: Timestamp) -> Result<(), Refusal> {
-        if verify_slices_are_equal(secret_hash, &self.secret_hash).is_err() {
-            return Err(Refusal::WrongSecret);
-        }
-        if self.principal.suspended {
-            return Err(Refusal::Suspended);
-        }
-        if !self.principal.active {
-            return Err(Refusal::Deactivated);
-        }
-        if self.revoked {
-            return Err(Refusal::Revoked);
-        }
-        if now >= self.expires_at {
-            return Err(Refusal::Expired);
-        }
-        Ok(())
-    }
 }

@@ -13,6 +13,7 @@ pub const ACTIONS: &[&str] = &[
     people::USER_UPDATED,
     people::USER_DEACTIVATED,
     people::USER_ACTIVATED,
+    people::USER_REMOVED,
     people::ROLE_CREATED,
     people::ROLE_UPDATED,
     people::ROLE_DELETED,
@@ -21,5 +22,7 @@ pub const ACTIONS: &[&str] = &[
     people::GROUP_DELETED,
     people::PLATFORM_BOOTSTRAPPED,
     credentials::KEY_CREATED,
+    credentials::KEY_UPDATED,
+    credentials::KEY_ROTATED,
     credentials::KEY_REVOKED,
 ];

@@ -6,7 +6,10 @@
 //! **Invariant:** nobody gives what they do not have: neither roles to a user nor permissions to a key beyond the
 //! caller's own. What a key allows is its scopes within its owner's roles *at each request*.
 //!
-//! **Invariant:** a tenant always has an active administrator.
+//! **Invariant:** a tenant always has an active administrator, whoever loses whatever role on whatever way.
+//!
+//! **Invariant:** the roles of a user's row are its own and those of its groups, brought up to date in the transaction
+//! of whatever changes one or the other.
 //!
 //! **Invariant:** an entry's leaf holds ids only; names and addresses are in its payload.
 //!
@@ -17,67 +20,108 @@
 //!
 //! // The first start: a platform administrator, whose key lets the first tenant be made.
 //! let platform = identity::bootstrap(db, &tester.moment())?.ok_or("a first start")?;
-//! let directory = Directory::load(db)?;
+//! let directory = Directory::load(db, identity::unguarded())?;
 //! let request = || authz::Request::made(&tester.moment());
-//! let platform = directory.authenticate(platform.secret.expose(), request(), now)?.caller;
+//! let platform = directory.authenticate(platform.secret.expose(), None, request(), now)?.caller;
 //!
 //! let acme = NewTenant { id: "acme-corp".parse()?, name: kernel::Text::new("Acme")?, settings: Settings::default(), admin: "bob".parse()? };
 //! let acme = identity::create_tenant(db, &platform, acme, &tester.moment())?;
 //! directory.refresh(db, &acme.tenant.id)?;
 //!
 //! // Its administrator lets an operator in.
-//! let bob = directory.authenticate(acme.key.secret.expose(), request(), now)?.caller;
-//! let olivia = NewUser { kind: UserKind::User, username: "olivia".parse()?, email: None, roles: [authz::Role::Operator].into() };
+//! let bob = directory.authenticate(acme.key.secret.expose(), None, request(), now)?.caller;
+//! let olivia = NewUser { roles: [authz::Role::Operator].into(), ..NewUser::named(UserKind::User, "olivia".parse()?) };
 //! let olivia = identity::create_user(db, &bob, olivia, &tester.moment())?;
-//! let key = NewKey { user: olivia.id.clone(), name: kernel::Text::new("laptop")?, scopes: None, expires_at: None, agent: None };
+//! let key = NewKey::named(olivia.id.clone(), kernel::Text::new("laptop")?);
 //! let key = identity::create_key(db, &bob, key, &tester.moment())?;
 //! directory.refresh(db, &acme.tenant.id)?;
 //!
-//! let caller = directory.authenticate(key.secret.expose(), request(), now)?.caller;
+//! let caller = directory.authenticate(key.secret.expose(), None, request(), now)?.caller;
 //! assert_eq!(caller.actor().id, olivia.id.as_str());
 //! assert!(caller.permissions().contains(authz::Permission::AgentExecute));
 //!
 //! // A revoked key says no more than any other text.
 //! identity::revoke_key(db, &bob, &key.key.id, &tester.moment())?;
 //! directory.refresh(db, &acme.tenant.id)?;
-//! let refusal = directory.authenticate(key.secret.expose(), request(), now).unwrap_err();
+//! let refusal = directory.authenticate(key.secret.expose(), None, request(), now).unwrap_err();
 //! assert_eq!(refusal.to_string(), "the API key is not valid");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access;
+mod attributes;
 mod directory;
 mod entries;
+mod form;
+mod groups;
 mod key;
 mod keys;
+mod leaving;
 mod listing;
 mod local;
 mod model;
+mod networks;
+mod provider;
+mod provisioning;
+mod refusal;
+mod roles;
+mod rotation;
 mod rules;
+mod session;
 mod settings;
+mod standing;
 mod store;
 mod tenants;
+mod throttle;
 mod users;
 
-pub use directory::{AuthError, Authenticated, Directory, Refusal};
-pub use entries::ACTIONS;
-pub use key::{KeyFormatError, PresentedKey};
-pub use keys::{
-    CreateKey, CreateKeyError, CreateOwnKey, KeyError, NewKey, ReadKeys, ReadOwnKeys, RevokeKey, RevokeKeyError,
-    create_key, key, keys, revoke_key,
+pub use access::{
+    AccessQuestion, AuditAccess, Effective, Explanation, HeldRole, Obstacle, ReadAccess, ReadOwnAccess, effective,
+    explain,
 };
-pub use listing::ListError;
+pub use attributes::{AttributesError, UserAttributes};
+pub use directory::{Authenticated, Directory, Guards, unguarded};
+pub use entries::ACTIONS;
+pub use form::{KeyFormatError, PresentedKey, SECRET_PATTERN};
+pub use groups::{
+    CreateGroup, CreateGroupError, DeleteGroup, GroupChange, GroupError, GroupFilter, GroupRefused, Members,
+    MembersChange, NewGroup, ReadGroups, ReadOwnGroups, UpdateGroup, UpdateGroupError, create_group, delete_group,
+    group, groups, groups_of, update_group,
+};
+pub use key::{IssuedKey, Key, KeyFilter, KeySort, KeyStatus};
+pub use keys::{
+    CreateKey, CreateKeyError, CreateOwnKey, KeyChange, KeyError, NewKey, ReadKeys, ReadOwnKeys, RevokeKey,
+    RevokeKeyError, UpdateKey, UpdateKeyError, create_key, key, keys, revoke_key, update_key,
+};
+pub use leaving::Leavers;
+pub use listing::{Direction, ListError};
 pub use local::{Bootstrap, IssueLocalKey, LocalKeyError, bootstrap, issue_local_key};
 pub use model::{
-    Email, EmailError, IssuedKey, Key, Tenant, TenantStatus, User, UserKind, UserStatus, Username, UsernameError,
-    WordError,
+    Edit, Email, EmailError, ExternalId, Group, ProviderStatus, SignInMethod, Tenant, TenantRole, TenantStatus, User,
+    UserKind, UserStatus, Username, UsernameError, WordError,
 };
-pub use rules::{Beyond, RolesRefused};
+pub use networks::{MAX_NETWORKS, Networks, NetworksError};
+pub use provider::{Newcomer, Provider, ProviderKeys, ProviderSettings, ProviderSettingsError, Subject, TenantClaim};
+pub use provisioning::{
+    Counted, PeopleFilter, Removal, RemovePerson, Slice, TeamFilter, people, person, remove_person, team, teams,
+};
+pub use refusal::{AuthError, Refusal, SessionRefusal, TokenRefusal};
+pub use roles::{
+    CreateRole, CreateRoleError, DeleteRole, DeleteRoleError, NewRole, PermissionsRefused, ReadRoles, RoleChange,
+    RoleError, UpdateRole, UpdateRoleError, create_role, delete_role, role, roles, update_role,
+};
+pub use rotation::{
+    MAX_OVERLAP_SECONDS, RevokeLeakedKey, RotateKey, RotateKeyError, Rotation, report_leaked, rotate_key,
+};
+pub use rules::{AttributesRefused, Beyond, RolesRefused};
+pub use session::{Client, FRESH_SECONDS, IDLE_SECONDS, IssuedSession, LIFETIME_SECONDS, Session};
 pub use settings::{Settings, SettingsError};
 pub use tenants::{
     CreateTenant, CreateTenantError, CreatedTenant, ListTenants, NewTenant, ReadOwnTenant, ReadTenant, TenantChange,
-    TenantError, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants, update_tenant,
+    TenantError, TenantFilter, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants, update_tenant,
 };
+pub use throttle::{Attempt, PER_ACCOUNT, PER_NETWORK, Throttle, Throttled};
 pub use users::{
-    CreateUser, CreateUserError, EmailChange, ListUsers, NewUser, ReadOneself, ReadUser, UpdateUser, UpdateUserError,
-    UserChange, UserError, create_user, update_user, user, users,
+    CreateUser, CreateUserError, FirstRoles, ListUsers, NewUser, ReadOneself, ReadUser, StatusChange, UpdateUser,
+    UpdateUserError, UserChange, UserError, UserFilter, UserSort, create_user, update_user, user, users,
 };

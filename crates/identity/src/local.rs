@@ -4,7 +4,7 @@ use authz::{Action, Actor, Caller, Forbidden, Permission, Request, Role, Roles, 
 use kernel::{AgentId, Moment, TenantId};
 use store::{Database, StoreError};
 
-use crate::keys::issue_unasked;
+use crate::keys::{Unasked, issue_unasked};
 use crate::tenants::first_user;
 use crate::{IssuedKey, UserStatus, Username, entries, store as rows};
 
@@ -28,7 +28,7 @@ enum BootstrapError {
 
 /// Makes the platform administrator on the first start and returns the key that is shown once; `None` ever after.
 pub fn bootstrap(db: &Database, at: &Moment<'_>) -> Result<Option<IssuedKey>, StoreError> {
-    let caller = itself(TenantId::system(), "bootstrap", at);
+    let caller = itself(TenantId::system(), Actor::system("bootstrap"), at);
     let Ok(grant) = caller.authorize::<Bootstrap>() else {
         return Ok(None);
     };
@@ -42,7 +42,12 @@ pub fn bootstrap(db: &Database, at: &Moment<'_>) -> Result<Option<IssuedKey>, St
         let username = "platform".parse().map_err(|_| StoreError::Decode("a username"))?;
         let admin = first_user(username, Role::PlatformAdmin, at);
         rows::users::insert_user(tx, &admin)?;
-        let issued = issue_unasked(tx, &admin, "first key", None, at)?;
+        let issued = issue_unasked(
+            tx,
+            &admin,
+            Unasked { name: "first key", agent: None, issued_by: "bootstrap".to_owned() },
+            at,
+        )?;
         Ok((entries::people::platform_bootstrapped(&admin, &issued.key), issued))
     });
     match made {
@@ -78,6 +83,9 @@ pub enum LocalKeyError {
     /// A deactivated user gets no key.
     #[error("the user `{0}` is deactivated")]
     Deactivated(Username),
+    /// The tenant has no such agent.
+    #[error("no agent `{0}`")]
+    AgentNotFound(AgentId),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] StoreError),
@@ -93,7 +101,7 @@ pub fn issue_local_key(
     at: &Moment<'_>,
 ) -> Result<IssuedKey, LocalKeyError> {
     let not_found = || LocalKeyError::UserNotFound { tenant: tenant.clone(), username: username.clone() };
-    let grant = itself(tenant.clone(), "cli", at).authorize::<IssueLocalKey>()?;
+    let grant = itself(tenant.clone(), Actor::system("cli"), at).authorize::<IssueLocalKey>()?;
     // A tenant that does not exist has no users to read, and no log to write to.
     db.read(&grant, |tx| rows::users::user_named(tx, username))?.ok_or_else(not_found)?;
     db.write(grant, |tx| {
@@ -101,13 +109,18 @@ pub fn issue_local_key(
         if owner.status == UserStatus::Deactivated {
             return Err(LocalKeyError::Deactivated(owner.username));
         }
-        let issued = issue_unasked(tx, &owner, "made on the server's machine", agent, at)?;
+        let unasked =
+            Unasked { name: "made on the server's machine", agent: agent.clone(), issued_by: "cli".to_owned() };
+        let issued = issue_unasked(tx, &owner, unasked, at).map_err(|error| match (error, agent) {
+            (StoreError::Conflict(_), Some(agent)) => LocalKeyError::AgentNotFound(agent),
+            (error, _) => error.into(),
+        })?;
         Ok((entries::credentials::local_key_created(&issued.key), issued))
     })
 }
 
 /// Taskforce itself, as a caller that needs no permission.
-fn itself(tenant: TenantId, part: &'static str, at: &Moment<'_>) -> Caller {
+pub(crate) fn itself(tenant: TenantId, part: Actor, at: &Moment<'_>) -> Caller {
     #[expect(clippy::disallowed_methods, reason = "the identity crate vouches for Taskforce itself")]
-    Caller::authenticated(Standing::new(tenant, Actor::system(part), Roles::default()), Request::made(at))
+    Caller::authenticated(Standing::new(tenant, part, Roles::default()), Request::made(at))
 }

@@ -217,6 +217,11 @@ impl Username {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What somebody is known by who was removed: the id, which is nobody else's.
+    pub(crate) fn of_removed(id: &UserId) -> Self {
+        Self(id.to_string())
+    }
 }
 
 impl fmt::Display for Username {

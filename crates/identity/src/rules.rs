@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use authz::{Caller, CustomRole, Permission, Permissions, Role, RoleName, Roles};
-use kernel::Timestamp;
+use kernel::{TenantId, Timestamp};
 
 use crate::UserAttributes;
 
@@ -58,6 +58,17 @@ impl RoleBook {
         roles.iter().fold(Permissions::NONE, |all, role| all.union(self.of(role)))
     }
 
+    /// Those of `roles` that count in `tenant`, and what they allow there, whatever a row says: the platform's role
+    /// and permission are for the reserved tenant alone.
+    pub(crate) fn effective(&self, tenant: &TenantId, roles: &Roles) -> (Roles, Permissions) {
+        let belongs = |role: &&RoleName| (**role == RoleName::System(Role::PlatformAdmin)) == tenant.is_system();
+        let roles: Roles = roles.iter().filter(belongs).cloned().collect();
+        let allowed = self.permissions(&roles);
+        let platform = Permissions::NONE.with(Permission::TenantManage);
+        let allowed = if tenant.is_system() { allowed } else { allowed.without(platform) };
+        (roles, allowed)
+    }
+
     /// The tenant's own roles.
     pub(crate) fn names(&self) -> impl Iterator<Item = &CustomRole> {
         self.0.keys()
@@ -77,12 +88,7 @@ pub(crate) fn within(caller: &Caller, given: Permissions) -> Result<(), Beyond> 
 }
 
 /// Decides whether the caller may give `roles` to somebody who has `already`.
-pub(crate) fn may_give(
-    caller: &Caller,
-    roles: &Roles,
-    already: &Roles,
-    book: &RoleBook,
-) -> Result<(), RolesRefused> {
+pub(crate) fn may_give(caller: &Caller, roles: &Roles, already: &Roles, book: &RoleBook) -> Result<(), RolesRefused> {
     if roles.contains(Role::PlatformAdmin) {
         return Err(RolesRefused::Platform(Role::PlatformAdmin));
     }

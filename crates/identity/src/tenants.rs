@@ -1,12 +1,14 @@
 //! Tenants: created and changed by the platform, which sees nothing inside them.
 
-use authz::{Action, Caller, Forbidden, Permission, PlatformAction, Role};
-use kernel::{Cursor, Moment, Page, PageSize, TenantId, Text, UserId};
+use authz::{Action, Caller, Forbidden, Permission, PlatformAction, Role, Roles};
+use kernel::{Cursor, Moment, Page, PageSize, TenantId, Text};
 use store::{Database, Reason, StoreError};
 
-use crate::keys::issue_unasked;
+use crate::keys::{Unasked, issue_unasked};
+use crate::listing::{ListError, Listing};
+use crate::users::fresh;
 use crate::{
-    IssuedKey, ListError, Settings, Tenant, TenantStatus, User, UserKind, UserStatus, Username, entries, store as rows,
+    IssuedKey, NewUser, Settings, Tenant, TenantStatus, User, UserKind, Username, entries, rules, store as rows,
 };
 
 /// A tenant to be.
@@ -40,6 +42,7 @@ pub struct CreateTenant;
 impl Action for CreateTenant {
     const NAME: &'static str = "identity.tenant.create";
     const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
+    const SENSITIVE: bool = true;
 }
 
 impl PlatformAction for CreateTenant {}
@@ -66,7 +69,7 @@ pub fn create_tenant(
     new: NewTenant,
     at: &Moment<'_>,
 ) -> Result<CreatedTenant, CreateTenantError> {
-    let grant = caller.authorize::<CreateTenant>()?;
+    let grant = caller.authorize_on::<CreateTenant>(new.id.as_str())?;
     let NewTenant { id, name, settings, admin } = new;
     db.write_platform(grant, &id, |tx| {
         if rows::tenants::tenant(tx)?.is_some() {
@@ -78,7 +81,8 @@ pub fn create_tenant(
         rows::tenants::insert_tenant(tx, &tenant)?;
         let admin = first_user(admin, Role::Admin, at);
         rows::users::insert_user(tx, &admin)?;
-        let key = issue_unasked(tx, &admin, "first key", None, at)?;
+        let unasked = Unasked { name: "first key", agent: None, issued_by: rules::issuer(caller) };
+        let key = issue_unasked(tx, &admin, unasked, at)?;
         let entry = entries::people::tenant_created(&tenant, &admin, &key.key);
         Ok((entry, CreatedTenant { tenant, admin, key }))
     })
@@ -86,16 +90,8 @@ pub fn create_tenant(
 
 /// The first user of a tenant.
 pub(crate) fn first_user(username: Username, role: Role, at: &Moment<'_>) -> User {
-    User {
-        id: at.id::<UserId>(),
-        kind: UserKind::User,
-        username,
-        email: None,
-        roles: [role].into(),
-        status: UserStatus::Active,
-        created_at: at.now(),
-        revision: 1,
-    }
+    let roles: Roles = [role].into();
+    User { own_roles: roles.clone(), roles, ..fresh(NewUser::named(UserKind::User, username), at) }
 }
 
 /// Listing tenants.
@@ -107,23 +103,39 @@ impl Action for ListTenants {
     const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
 }
 
-/// The tenants by id, without the reserved one.
+/// Which tenants.
+#[derive(Clone, Debug, Default)]
+pub struct TenantFilter {
+    /// Those that may act, or may not.
+    pub status: Option<TenantStatus>,
+    /// Those whose id starts with that.
+    pub q: Option<Text<100>>,
+}
+
+/// The tenants that `filter` lets through, by id, without the reserved one.
 pub fn tenants(
     db: &Database,
     caller: &Caller,
+    filter: &TenantFilter,
     after: Option<&Cursor>,
     size: PageSize,
 ) -> Result<Page<Tenant>, ListError> {
     let _granted = caller.authorize::<ListTenants>()?;
+    let listing = Listing::of(&("tenants", filter));
+    let after = listing.begin(after)?;
+    let start = filter.q.as_ref().map_or(String::new(), |q| q.as_str().to_ascii_lowercase());
     let limit = usize::try_from(size.limit()).unwrap_or_default();
     #[expect(clippy::disallowed_methods, reason = "the platform lists the tenants; it sees nothing inside them")]
     db.system(Reason::Registry, |tx| {
         let known = tx.tenants()?.into_iter().map(|(id, _)| id).filter(|id| !id.is_system());
-        let mut rest: Vec<_> = known.filter(|id| after.is_none_or(|cursor| id.as_str() > cursor.key())).collect();
+        let mut rest: Vec<_> =
+            known.filter(|id| id.as_str() > after.as_str() && id.as_str().starts_with(&start)).collect();
         rest.sort_unstable();
-        let page = rest.iter().take(limit).filter_map(|id| tx.within(id, rows::tenants::tenant).transpose());
-        let found = page.collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Page::of(found, size, |tenant| tenant.id.to_string()))
+        let found = rest.iter().filter_map(|id| tx.within(id, rows::tenants::tenant).transpose());
+        let wanted = |tenant: &Tenant| filter.status.is_none_or(|status| tenant.status == status);
+        let found = found.filter(|tenant| tenant.as_ref().map_or(true, wanted)).take(limit);
+        let found = found.collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(listing.page(found, size, |tenant| tenant.id.to_string()))
     })
 }
 
@@ -162,9 +174,9 @@ pub enum TenantError {
 /// One tenant: any for the platform, one's own for everybody.
 pub fn tenant(db: &Database, caller: &Caller, id: &TenantId) -> Result<Tenant, TenantError> {
     let found = if caller.tenant() == id {
-        db.read(&caller.authorize::<ReadOwnTenant>()?, rows::tenants::tenant)
+        db.read(&caller.authorize_on::<ReadOwnTenant>(id.as_str())?, rows::tenants::tenant)
     } else {
-        let _granted = caller.authorize::<ReadTenant>()?;
+        let _granted = caller.authorize_on::<ReadTenant>(id.as_str())?;
         #[expect(clippy::disallowed_methods, reason = "the platform sees that a tenant exists, and nothing inside it")]
         db.system(Reason::Registry, |tx| tx.within(id, rows::tenants::tenant))
     };
@@ -172,7 +184,7 @@ pub fn tenant(db: &Database, caller: &Caller, id: &TenantId) -> Result<Tenant, T
 }
 
 /// What becomes different about a tenant; `None` leaves as it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TenantChange {
     /// The revision that the change was made for.
     pub expected_revision: u64,
@@ -180,7 +192,7 @@ pub struct TenantChange {
     pub name: Option<Text<100>>,
     /// What it may have, in whole.
     pub settings: Option<Settings>,
-    /// Whether its keys are good.
+    /// Whether its credentials are good.
     pub status: Option<TenantStatus>,
 }
 
@@ -191,6 +203,7 @@ pub struct UpdateTenant;
 impl Action for UpdateTenant {
     const NAME: &'static str = "identity.tenant.update";
     const PERMISSION: Option<Permission> = Some(Permission::TenantManage);
+    const SENSITIVE: bool = true;
 }
 
 impl PlatformAction for UpdateTenant {}
@@ -212,14 +225,14 @@ pub enum UpdateTenantError {
     Database(#[from] StoreError),
 }
 
-/// Changes a tenant. Suspending it refuses all its keys until it is active again.
+/// Changes a tenant. Suspending it refuses every credential in it until it is active again; then they are good as before.
 pub fn update_tenant(
     db: &Database,
     caller: &Caller,
     id: &TenantId,
     change: TenantChange,
 ) -> Result<Tenant, UpdateTenantError> {
-    let grant = caller.authorize::<UpdateTenant>()?;
+    let grant = caller.authorize_on::<UpdateTenant>(id.as_str())?;
     if id.is_system() {
         return Err(UpdateTenantError::NotFound(id.clone()));
     }

@@ -1,12 +1,17 @@
 //! Keys by their ids, packed: one tenant's change copies only the shards that hold its keys.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
-use authz::Permissions;
-use kernel::{AgentId, TenantId, Timestamp};
+use authz::{Permissions, Standing, Via};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use kernel::{AgentId, KeyId, TenantId, Timestamp};
 
-use super::Principal;
+use super::realm::{Digest, Principal};
+use crate::Refusal;
+use crate::networks::Networks;
 
 /// A key's id, as bytes.
 pub(super) type Name = [u8; 12];
@@ -15,12 +20,106 @@ pub(super) type Name = [u8; 12];
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) name: Name,
-    pub(super) secret_hash: [u8; 32],
+    pub(super) secret: Secret,
+    /// The secret before, while it is good as well.
+    pub(super) previous: Option<Box<Previous>>,
     pub(super) revoked: bool,
     pub(super) expires_at: Timestamp,
-    pub(super) scopes: Permissions,
+    pub(super) scopes: Option<Permissions>,
+    pub(super) networks: Option<Box<Networks>>,
     pub(super) agent: Option<Box<AgentId>>,
+    pub(super) used: Used,
     pub(super) principal: Arc<Principal>,
+}
+
+/// A secret, by its hash, and who is let in by it.
+#[derive(Clone, Debug)]
+pub(super) struct Secret {
+    pub(super) hash: Digest,
+    /// Who made it, where that is not the key's owner.
+    pub(super) issued_by: Option<Arc<str>>,
+    /// Made when it is presented for the first time.
+    pub(super) standing: OnceLock<Arc<Standing>>,
+}
+
+/// A secret that was replaced.
+#[derive(Clone, Debug)]
+pub(super) struct Previous {
+    pub(super) secret: Secret,
+    pub(super) until: Timestamp,
+}
+
+/// When a key was last used, in microseconds since 1970; 0 for never.
+#[derive(Debug, Default)]
+pub(super) struct Used(AtomicI64);
+
+/// How far apart two uses of a key are that are both written down, in microseconds: a minute.
+const USES_APART: i64 = 60_000_000;
+
+impl Used {
+    pub(super) fn at(at: Option<Timestamp>) -> Self {
+        Self(AtomicI64::new(at.map_or(0, Timestamp::micros)))
+    }
+
+    /// Whether this use is to be written down.
+    pub(super) fn is_news(&self, now: Timestamp) -> bool {
+        now.micros().saturating_sub(self.0.load(Ordering::Relaxed)) >= USES_APART
+    }
+
+    pub(super) fn note(&self, now: Timestamp) {
+        self.0.store(now.micros(), Ordering::Relaxed);
+    }
+}
+
+impl Clone for Used {
+    fn clone(&self) -> Self {
+        Self(AtomicI64::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl Record {
+    /// The secret of this key that has the hash, if it is good now. It comes first: what else is the matter with a key is
+    /// not for those who do not hold it.
+    pub(super) fn admit(&self, hash: &Digest, from: Option<IpAddr>, now: Timestamp) -> Result<&Secret, Refusal> {
+        let secret = self.secret(hash, now).ok_or(Refusal::WrongSecret)?;
+        self.check(from, now)?;
+        Ok(secret)
+    }
+
+    /// Whether the key, presented or standing behind a token, is good now.
+    pub(super) fn check(&self, from: Option<IpAddr>, now: Timestamp) -> Result<(), Refusal> {
+        self.principal.admit()?;
+        if self.revoked {
+            return Err(Refusal::Revoked);
+        }
+        if now >= self.expires_at {
+            return Err(Refusal::Expired);
+        }
+        if self.networks.as_ref().is_some_and(|networks| !networks.admit(from)) {
+            return Err(Refusal::Network);
+        }
+        Ok(())
+    }
+
+    /// The secret with that hash. Both comparisons are made, whatever the first says.
+    pub(super) fn secret(&self, hash: &Digest, now: Timestamp) -> Option<&Secret> {
+        let is = |secret: &Secret| verify_slices_are_equal(hash, &secret.hash).is_ok();
+        let present = is(&self.secret);
+        let previous = self.previous.as_ref().filter(|previous| is(&previous.secret) && now < previous.until);
+        if present { Some(&self.secret) } else { previous.map(|previous| &previous.secret) }
+    }
+
+    /// What a caller is who presents `secret`, one of this record's.
+    pub(super) fn standing(&self, secret: &Secret, key: &KeyId) -> Arc<Standing> {
+        let standing = secret.standing.get_or_init(|| {
+            let mut standing = self.principal.standing();
+            standing.actor.via = Some(Via::Key(key.clone()));
+            standing.scopes = self.scopes;
+            standing.issued_by.clone_from(&secret.issued_by);
+            Arc::new(standing)
+        });
+        Arc::clone(standing)
+    }
 }
 
 /// How many shards there are: one for each pair of base62 digits. Ids are random, so that their first two digits spread
@@ -98,7 +197,7 @@ impl Table {
                 continue;
             }
             let current = shard.load();
-            records.extend(current.0.iter().filter(|record| record.principal.tenant != *tenant).cloned());
+            records.extend(current.0.iter().filter(|record| record.principal.realm.tenant != *tenant).cloned());
             shard.store(Arc::new(Shard::of(records)));
         }
     }

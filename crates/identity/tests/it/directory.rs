@@ -9,7 +9,7 @@ use crate::world::World;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Puts the right checksum at the end of a key, as a forger would.
-fn with_checksum(key: &str) -> String {
+pub(crate) fn with_checksum(key: &str) -> String {
     let body = &key[..60];
     let step = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
     let crc = body.bytes().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)));
@@ -19,7 +19,7 @@ fn with_checksum(key: &str) -> String {
 
 fn present(tester: &Tester, directory: &Directory, text: &str) -> Result<(), AuthError> {
     let moment = tester.moment();
-    directory.authenticate(text, Request::made(&moment), moment.now()).map(drop)
+    directory.authenticate(text, None, Request::made(&moment), moment.now()).map(drop)
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn the_rebuild_of_one_tenant_leaves_the_keys_of_others_alone() {
             identity::revoke_key(&tester.db, &tester.again(&world.bob), &key.key.id, &tester.moment()).unwrap();
         }
         world.directory.refresh(&tester.db, &world.acme.tenant.id).unwrap();
-        let fresh = Directory::load(&tester.db).unwrap();
+        let fresh = Directory::load(&tester.db, identity::unguarded()).unwrap();
         for directory in [&world.directory, &fresh] {
             let refusal = |text: &str| present(tester, directory, text).err().map(|error| error.cause);
             for key in revoked {
@@ -129,4 +129,58 @@ fn a_tenant_that_does_not_exist_is_refreshed_to_nothing() {
     let nowhere = "nowhere".parse().unwrap();
     world.directory.refresh(&tester.db, &nowhere).unwrap();
     assert!(world.directory.tenant_settings(&nowhere).is_none());
+}
+
+#[test]
+fn a_node_that_has_not_heard_from_the_database_lets_nobody_in() {
+    let tester = Tester::sqlite();
+    let world = World::new(&tester);
+    let key = world.acme.key.secret.expose();
+    world.directory.set_stale(true);
+    let refused = present(&tester, &world.directory, key).unwrap_err();
+    assert_eq!(refused.cause, Refusal::Stale);
+    assert_eq!(refused.to_string(), "credentials cannot be checked at the moment: try again");
+    world.directory.set_stale(false);
+    assert!(present(&tester, &world.directory, key).is_ok());
+}
+
+#[derive(Debug)]
+struct Refuses;
+
+impl authz::Guard for Refuses {
+    fn judge(&self, _: &authz::Question<'_>) -> authz::Judgment {
+        authz::Judgment { verdict: authz::Verdict::Deny, reason: "no".to_owned(), basis: None, shadow: None }
+    }
+}
+
+#[test]
+fn the_policies_of_a_tenant_stand_over_its_callers_and_over_nobody_elses() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let (globex, _) = world.globex();
+        let acme = world.acme.tenant.id.clone();
+        let guards: identity::Guards =
+            std::sync::Arc::new(move |tenant| (*tenant == acme).then(|| std::sync::Arc::new(Refuses) as _));
+        let directory = Directory::load(&tester.db, guards).unwrap();
+        let users = |key: &identity::IssuedKey| {
+            let moment = tester.moment();
+            let held = directory.authenticate(key.secret.expose(), None, Request::made(&moment), moment.now());
+            let filter = identity::UserFilter::default();
+            identity::users(&tester.db, &held.unwrap().caller, &filter, None, kernel::PageSize::default()).is_ok()
+        };
+        assert!(!users(&world.acme.key));
+        assert!(users(&globex.key));
+    });
+}
+
+#[test]
+fn one_key_is_one_standing_until_the_tenant_changes() {
+    let tester = Tester::sqlite();
+    let world = World::new(&tester);
+    let standing = || std::ptr::from_ref(world.enter(&world.acme.key).standing());
+    let first = standing();
+    assert_eq!(first, standing());
+    let _other = world.user("olivia", [Role::Operator]);
+    let caller = world.enter(&world.acme.key);
+    assert_eq!(caller.roles(), &[Role::Admin].into());
 }

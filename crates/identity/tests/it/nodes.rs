@@ -1,7 +1,7 @@
 //! Several nodes on one database.
 
 use authz::{Request, Role};
-use identity::{CreateUserError, Directory, EmailChange, Refusal, UserChange, UserStatus};
+use identity::{CreateUserError, Directory, Leavers, Refusal, StatusChange, UserChange};
 
 use crate::world::{World, new_user};
 
@@ -11,11 +11,11 @@ fn a_key_revoked_on_one_node_is_refused_on_another_after_its_next_look() {
         let world = World::new(tester);
         let olivia = world.user("olivia", [Role::Operator]);
         let elsewhere = tester.second_node();
-        let directory = Directory::load(&elsewhere).unwrap();
+        let directory = Directory::load(&elsewhere, identity::unguarded()).unwrap();
         for _ in 0..20 {
             let key = world.key(&olivia.id);
             let moment = tester.moment();
-            let present = || directory.authenticate(key.secret.expose(), Request::made(&moment), moment.now());
+            let present = || directory.authenticate(key.secret.expose(), None, Request::made(&moment), moment.now());
             assert_eq!(present().unwrap_err().cause, Refusal::Unknown);
             assert_eq!(directory.refresh_changed(&elsewhere).unwrap(), std::slice::from_ref(&world.acme.tenant.id));
             assert!(present().is_ok());
@@ -34,13 +34,13 @@ fn a_user_deactivated_on_one_node_is_refused_on_another() {
         let olivia = world.user("olivia", [Role::Operator]);
         let key = world.key(&olivia.id);
         let elsewhere = tester.second_node();
-        let directory = Directory::load(&elsewhere).unwrap();
-        let status = Some(UserStatus::Deactivated);
-        let change = UserChange { expected_revision: 1, roles: None, email: EmailChange::Keep, status };
+        let directory = Directory::load(&elsewhere, identity::unguarded()).unwrap();
+        let status = Some(StatusChange::Deactivate(Leavers::new()));
+        let change = UserChange { expected_revision: 1, status, ..UserChange::default() };
         identity::update_user(&tester.db, &world.bob, &olivia.id, change, &tester.moment()).unwrap();
         directory.refresh_changed(&elsewhere).unwrap();
         let moment = tester.moment();
-        let refused = directory.authenticate(key.secret.expose(), Request::made(&moment), moment.now());
+        let refused = directory.authenticate(key.secret.expose(), None, Request::made(&moment), moment.now());
         assert_eq!(refused.unwrap_err().cause, Refusal::Deactivated);
     });
 }
@@ -50,11 +50,11 @@ fn a_tenant_made_on_one_node_is_known_on_another() {
     testkit::on_both_engines(|tester| {
         let world = World::new(tester);
         let elsewhere = tester.second_node();
-        let directory = Directory::load(&elsewhere).unwrap();
+        let directory = Directory::load(&elsewhere, identity::unguarded()).unwrap();
         let (globex, _) = world.globex();
         assert!(directory.refresh_changed(&elsewhere).unwrap().contains(&globex.tenant.id));
         let moment = tester.moment();
-        let hank = directory.authenticate(globex.key.secret.expose(), Request::made(&moment), moment.now()).unwrap();
+        let hank = directory.authenticate(globex.key.secret.expose(), None, Request::made(&moment), moment.now()).unwrap();
         assert_eq!(hank.caller.tenant(), &globex.tenant.id);
         assert!(directory.tenant_settings(&globex.tenant.id).is_some());
     });
@@ -70,9 +70,8 @@ fn two_administrators_cannot_dismiss_each_other_at_once() {
             let other = world.user_of(&caller, &format!("admin-{round}"), [Role::Admin]);
             let other_caller = world.enter(&world.key_of(&caller, &other.id));
             let dismiss = |db: &store::Database, caller: &authz::Caller, user: &identity::User| {
-                let status = Some(UserStatus::Deactivated);
-                let expected_revision = user.revision;
-                let change = UserChange { expected_revision, roles: None, email: EmailChange::Keep, status };
+                let status = Some(StatusChange::Deactivate(Leavers::new()));
+                let change = UserChange { expected_revision: user.revision, status, ..UserChange::default() };
                 identity::update_user(db, &tester.again(caller), &user.id, change, &tester.moment()).is_ok()
             };
             let (first, second) = std::thread::scope(|scope| {
@@ -121,7 +120,7 @@ fn a_good_key_is_let_in_at_every_moment_of_a_rebuild() {
                 let request = Request::made(&moment);
                 let mut asked = 0;
                 while asked == 0 || !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    world.directory.authenticate(key.secret.expose(), request.clone(), moment.now()).unwrap();
+                    world.directory.authenticate(key.secret.expose(), None, request.clone(), moment.now()).unwrap();
                     asked += 1;
                 }
             });

@@ -1,9 +1,21 @@
 //! A platform, two tenants, and people in them, all let in by their keys.
 
-use authz::{Caller, Request, Role, Roles};
-use identity::{CreatedTenant, Directory, IssuedKey, NewKey, NewTenant, NewUser, Settings, User, UserKind};
+use authz::{Caller, Permission, Request, Role, Roles};
+use identity::{
+    CreatedTenant, Directory, FirstRoles, IssuedKey, NewGroup, NewKey, NewRole, NewTenant, NewUser, Settings, User,
+    UserKind,
+};
 use kernel::{Text, UserId};
 use testkit::Tester;
+
+/// Looking into the database past every use case.
+#[derive(Debug)]
+pub(crate) struct Look;
+
+impl authz::Action for Look {
+    const NAME: &'static str = "test.look";
+    const PERMISSION: Option<authz::Permission> = None;
+}
 
 pub(crate) struct World<'t> {
     pub(crate) tester: &'t Tester,
@@ -17,13 +29,13 @@ pub(crate) struct World<'t> {
 impl<'t> World<'t> {
     pub(crate) fn new(tester: &'t Tester) -> Self {
         let issued = identity::bootstrap(&tester.db, &tester.moment()).unwrap().unwrap();
-        let directory = Directory::load(&tester.db).unwrap();
+        let directory = Directory::load(&tester.db, identity::unguarded()).unwrap();
         let request = Request::made(&tester.moment());
         let now = tester.moment().now();
-        let platform = directory.authenticate(issued.secret.expose(), request.clone(), now).unwrap().caller;
+        let platform = directory.authenticate(issued.secret.expose(), None, request.clone(), now).unwrap().caller;
         let acme = identity::create_tenant(&tester.db, &platform, new_tenant("acme-corp"), &tester.moment()).unwrap();
         directory.refresh(&tester.db, &acme.tenant.id).unwrap();
-        let bob = directory.authenticate(acme.key.secret.expose(), request, now).unwrap().caller;
+        let bob = directory.authenticate(acme.key.secret.expose(), None, request, now).unwrap().caller;
         Self { tester, directory, platform, acme, bob }
     }
 
@@ -51,6 +63,31 @@ impl<'t> World<'t> {
         self.key_with(new_key(user))
     }
 
+    /// Makes a role of acme-corp, as bob.
+    pub(crate) fn role(&self, name: &str, permissions: impl IntoIterator<Item = Permission>) -> identity::TenantRole {
+        let (name, description) = (name.parse().unwrap(), Text::new("a role").unwrap());
+        let new = NewRole { name, description, permissions: permissions.into_iter().collect() };
+        let bob = self.tester.again(&self.bob);
+        identity::create_role(&self.tester.db, &bob, new, &self.tester.moment()).unwrap()
+    }
+
+    /// Makes a group of acme-corp, as bob.
+    pub(crate) fn group(&self, name: &str, roles: impl Into<Roles>, members: &[&UserId]) -> identity::Members {
+        let members = members.iter().map(|user| (*user).clone()).collect();
+        let new = NewGroup { display_name: Text::new(name).unwrap(), external_id: None, roles: roles.into(), members };
+        let bob = self.tester.again(&self.bob);
+        identity::create_group(&self.tester.db, &bob, new, &self.tester.moment()).unwrap()
+    }
+
+    /// What a user of acme-corp is now.
+    pub(crate) fn now(&self, user: &UserId) -> User {
+        self.now_as(&self.bob, user)
+    }
+
+    pub(crate) fn now_as(&self, caller: &Caller, user: &UserId) -> User {
+        identity::user(&self.tester.db, caller, user).unwrap()
+    }
+
     pub(crate) fn key_of(&self, admin: &Caller, user: &UserId) -> IssuedKey {
         let admin = self.tester.again(admin);
         identity::create_key(&self.tester.db, &admin, new_key(user), &self.tester.moment()).unwrap()
@@ -76,7 +113,7 @@ impl<'t> World<'t> {
     pub(crate) fn present(&self, text: &str) -> Result<identity::Authenticated, identity::AuthError> {
         self.directory.refresh_changed(&self.tester.db).unwrap();
         let moment = self.tester.moment();
-        self.directory.authenticate(text, Request::made(&moment), moment.now())
+        self.directory.authenticate(text, None, Request::made(&moment), moment.now())
     }
 
     /// Why a text is refused.
@@ -95,11 +132,11 @@ pub(crate) fn new_tenant(id: &str) -> NewTenant {
 }
 
 pub(crate) fn new_user(name: &str, roles: impl Into<Roles>) -> NewUser {
-    let (username, roles) = (name.parse().unwrap(), roles.into());
-    NewUser { kind: UserKind::User, username, email: Some(format!("{name}@example.com").parse().unwrap()), roles }
+    let email = Some(format!("{name}@example.com").parse().unwrap());
+    NewUser { email, roles: FirstRoles::Given(roles.into()), ..NewUser::named(UserKind::User, name.parse().unwrap()) }
 }
 
 pub(crate) fn new_key(user: &UserId) -> NewKey {
     let name = Text::new("a key").unwrap();
-    NewKey { user: user.clone(), name, scopes: None, expires_at: None, agent: None }
+    NewKey::named(user.clone(), name)
 }

@@ -1,0 +1,74 @@
+//! What the directory is built from, besides keys.
+
+use authz::Roles;
+use kernel::{ProviderId, Timestamp, UserId};
+use store::{ReadTx, Row, StoreError, sql, values};
+
+use crate::{UserAttributes, UserKind, UserStatus};
+
+/// How many rows are read at once: so many are in memory beside the directory, not all of a tenant's.
+pub(crate) const ROWS: usize = 1_000;
+
+/// A user as its requests need it.
+pub(crate) struct Principal {
+    pub(crate) user: UserId,
+    pub(crate) kind: UserKind,
+    pub(crate) roles: Roles,
+    pub(crate) attributes: UserAttributes,
+    pub(crate) status: UserStatus,
+    pub(crate) epoch: u64,
+}
+
+/// The next users after `after`, by id.
+pub(crate) fn principals(tx: &mut ReadTx<'_>, after: &str) -> Result<Vec<Principal>, StoreError> {
+    tx.all(
+        sql!(
+            "SELECT user_id, kind, roles, attributes, status, epoch
+               FROM users WHERE tenant_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3"
+        ),
+        values![after, i64::try_from(ROWS).unwrap_or(i64::MAX)],
+        |row| {
+            Ok(Principal {
+                user: row.get()?,
+                kind: row.get()?,
+                roles: row.get()?,
+                attributes: row.get()?,
+                status: row.get()?,
+                epoch: row.get()?,
+            })
+        },
+    )
+}
+
+/// Which configuration of the tenant this transaction sees.
+pub(crate) fn configuration_version(tx: &mut ReadTx<'_>) -> Result<u64, StoreError> {
+    let version =
+        tx.optional(sql!("SELECT version FROM config_versions WHERE tenant_id = $1"), values![], Row::get::<u64>);
+    version.map(Option::unwrap_or_default)
+}
+
+/// Who is whom at which provider.
+pub(crate) fn links(tx: &mut ReadTx<'_>) -> Result<Vec<(ProviderId, [u8; 32], UserId)>, StoreError> {
+    tx.all(
+        sql!("SELECT provider_id, subject_hash, user_id FROM provider_links WHERE tenant_id = $1"),
+        values![],
+        |row| Ok((row.get()?, super::digest(row)?, row.get()?)),
+    )
+}
+
+/// Tokens that were revoked and have not ended: their digests, whose they must be, and when they end.
+pub(crate) fn revoked_tokens(
+    tx: &mut ReadTx<'_>,
+    now: Timestamp,
+) -> Result<Vec<([u8; 32], Option<UserId>, Timestamp)>, StoreError> {
+    tx.all(
+        sql!("SELECT token_hash, user_id, expires_at FROM revoked_tokens WHERE tenant_id = $1 AND expires_at > $2"),
+        values![now],
+        |row| {
+            let (hash, user, expires_at) = (super::digest(row)?, row.get::<String>()?, row.get()?);
+            let user = if user.is_empty() { None } else { Some(user) };
+            let user = user.map(|user| user.parse().map_err(|_| StoreError::Decode("a user id"))).transpose()?;
+            Ok((hash, user, expires_at))
+        },
+    )
+}
