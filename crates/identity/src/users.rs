@@ -353,16 +353,8 @@ fn check(tx: &mut WriteTx<'_>, caller: &Caller, before: &User, after: &User) -> 
 }
 
 fn changed(user: &User, change: UserChange, at: &Moment<'_>) -> User {
-    let UserChange {
-        expected_revision: _,
-        username,
-        display_name,
-        email,
-        external_id,
-        attributes,
-        roles,
-        status,
-    } = change;
+    let UserChange { expected_revision: _, username, display_name, email, external_id, attributes, roles, status } =
+        change;
     User {
         username: username.unwrap_or_else(|| user.username.clone()),
         display_name: display_name.over(user.display_name.as_ref()),

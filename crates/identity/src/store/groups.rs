@@ -139,7 +139,7 @@ pub(crate) fn delete_member(tx: &mut WriteTx<'_>, group: &GroupId, user: &UserId
     Ok(())
 }
 
-fn read_group(row: &mut Row) -> Result<Group, StoreError> {
+pub(super) fn read_group(row: &mut Row) -> Result<Group, StoreError> {
     Ok(Group {
         id: row.get()?,
         display_name: text(row)?,

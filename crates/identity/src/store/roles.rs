@@ -39,10 +39,9 @@ pub(crate) fn roles(
 
 /// What each of the tenant's own roles allows.
 pub(crate) fn book(tx: &mut ReadTx<'_>) -> Result<RoleBook, StoreError> {
-    let roles =
-        tx.all(sql!("SELECT name, permissions FROM custom_roles WHERE tenant_id = $1"), values![], |row| {
-            Ok((row.get::<CustomRole>()?, row.get::<Permissions>()?))
-        })?;
+    let roles = tx.all(sql!("SELECT name, permissions FROM custom_roles WHERE tenant_id = $1"), values![], |row| {
+        Ok((row.get::<CustomRole>()?, row.get::<Permissions>()?))
+    })?;
     Ok(roles.into_iter().collect())
 }
 

@@ -228,7 +228,7 @@ pub(crate) fn end_sessions_of(tx: &mut WriteTx<'_>, user: &UserId, now: Timestam
     )
 }
 
-fn read_user(row: &mut Row) -> Result<User, StoreError> {
+pub(super) fn read_user(row: &mut Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.get()?,
         kind: row.get()?,

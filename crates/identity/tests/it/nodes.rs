@@ -54,7 +54,8 @@ fn a_tenant_made_on_one_node_is_known_on_another() {
         let (globex, _) = world.globex();
         assert!(directory.refresh_changed(&elsewhere).unwrap().contains(&globex.tenant.id));
         let moment = tester.moment();
-        let hank = directory.authenticate(globex.key.secret.expose(), None, Request::made(&moment), moment.now()).unwrap();
+        let hank =
+            directory.authenticate(globex.key.secret.expose(), None, Request::made(&moment), moment.now()).unwrap();
         assert_eq!(hank.caller.tenant(), &globex.tenant.id);
         assert!(directory.tenant_settings(&globex.tenant.id).is_some());
     });

@@ -1,7 +1,7 @@
 //! What is written down, and what is not.
 
 use authz::{Action, Caller, Role};
-use identity::{EmailChange, TenantChange, UserChange, UserStatus};
+use identity::{Edit, GroupChange, Leavers, RoleChange, StatusChange, TenantChange, TenantStatus, UserChange};
 use store::{sql, values};
 use testkit::Tester;
 
@@ -51,6 +51,10 @@ fn field<'a>(leaf: &'a str, name: &str) -> &'a str {
     leaf[start..].split('"').next().unwrap()
 }
 
+fn leave() -> StatusChange {
+    StatusChange::Deactivate(Leavers::new())
+}
+
 #[test]
 fn every_change_leaves_one_entry_that_names_nobody() {
     testkit::on_both_engines(|tester| {
@@ -59,15 +63,33 @@ fn every_change_leaves_one_entry_that_names_nobody() {
         let olivia = world.user("olivia", [Role::Operator]);
         let key = world.key(&olivia.id);
         identity::revoke_key(db, &tester.again(&world.bob), &key.key.id, at).unwrap();
-        let email = EmailChange::Set("olivia.new@example.com".parse().unwrap());
-        let change = UserChange { expected_revision: 1, roles: None, email, status: None };
-        identity::update_user(db, &tester.again(&world.bob), &olivia.id, change.clone(), at).unwrap();
-        let change = UserChange { expected_revision: 2, status: Some(UserStatus::Deactivated), ..change };
-        identity::update_user(db, &tester.again(&world.bob), &olivia.id, change, at).unwrap();
+        let email = Edit::Set("olivia.new@example.com".parse().unwrap());
+        let changes = [
+            UserChange { expected_revision: 1, email, ..UserChange::default() },
+            UserChange { expected_revision: 2, status: Some(leave()), ..UserChange::default() },
+            UserChange { expected_revision: 3, status: Some(StatusChange::Activate), ..UserChange::default() },
+        ];
+        for change in changes {
+            identity::update_user(db, &tester.again(&world.bob), &olivia.id, change, at).unwrap();
+        }
+        let role = world.role("release-manager", [authz::Permission::AgentPublish]);
+        let change = RoleChange { expected_revision: 1, ..RoleChange::default() };
+        identity::update_role(db, &tester.again(&world.bob), &role.name, change).unwrap();
+        identity::delete_role(db, &tester.again(&world.bob), &role.name, 2).unwrap();
+        let group = world.group("Secret Project", [Role::Viewer], &[&olivia.id]).group;
+        let change = GroupChange { expected_revision: 1, ..GroupChange::default() };
+        identity::update_group(db, &tester.again(&world.bob), &group.id, change, at).unwrap();
+        identity::delete_group(db, &tester.again(&world.bob), &group.id, 2, at).unwrap();
         identity::issue_local_key(db, &world.acme.tenant.id, &"bob".parse().unwrap(), None, at).unwrap();
         let rename = kernel::Text::new("Acme Corporation").unwrap();
-        let change = TenantChange { expected_revision: 1, name: Some(rename), settings: None, status: None };
-        identity::update_tenant(db, &tester.again(&world.platform), &world.acme.tenant.id, change).unwrap();
+        let changes = [
+            TenantChange { expected_revision: 1, name: Some(rename), ..TenantChange::default() },
+            TenantChange { expected_revision: 2, status: Some(TenantStatus::Suspended), ..TenantChange::default() },
+            TenantChange { expected_revision: 3, status: Some(TenantStatus::Active), ..TenantChange::default() },
+        ];
+        for change in changes {
+            identity::update_tenant(db, &tester.again(&world.platform), &world.acme.tenant.id, change).unwrap();
+        }
 
         let (own, system) = (leaves(tester, &world.bob), leaves(tester, &world.platform));
         let actions: Vec<_> = own.iter().map(|leaf| field(leaf, "action")).collect();
@@ -79,20 +101,34 @@ fn every_change_leaves_one_entry_that_names_nobody() {
                 "identity.key.revoked",
                 "identity.user.updated",
                 "identity.user.deactivated",
+                "identity.user.activated",
+                "identity.role.created",
+                "identity.role.updated",
+                "identity.role.deleted",
+                "identity.group.created",
+                "identity.group.updated",
+                "identity.group.deleted",
                 "identity.key.created",
             ]
         );
-        assert!(own[5].contains(r#""actor":{"type":"system","id":"cli","via":null,"act":null}"#), "{}", own[5]);
+        let last = own.last().unwrap();
+        assert!(last.contains(r#""actor":{"type":"system","id":"cli","via":null,"act":null}"#), "{last}");
         let system_actions: Vec<_> = system.iter().map(|leaf| field(leaf, "action")).collect();
         assert_eq!(
             system_actions,
-            ["identity.platform.bootstrapped", "identity.tenant.created", "identity.tenant.updated"]
+            [
+                "identity.platform.bootstrapped",
+                "identity.tenant.created",
+                "identity.tenant.updated",
+                "identity.tenant.suspended",
+                "identity.tenant.resumed",
+            ]
         );
         for action in identity::ACTIONS {
             assert!(actions.contains(action) || system_actions.contains(action), "{action}");
         }
         for leaf in own.iter().chain(&system) {
-            for name in ["olivia", "example.com", "Acme Corporation", "operator", "bob"] {
+            for name in ["olivia", "example.com", "Acme Corporation", "operator", "bob", "Secret Project"] {
                 assert!(!leaf.contains(name), "{name}: {leaf}");
             }
         }

@@ -1,15 +1,16 @@
 //! Tenants.
 
-use authz::Role;
+use authz::{Permission, Permissions, Role, Roles};
 use identity::{
-    CreateTenantError, ListError, Refusal, Settings, TenantChange, TenantError, TenantStatus, UpdateTenantError,
+    AccessQuestion, CreateTenantError, GroupChange, GroupFilter, ListError, NewGroup, NewRole, Refusal, RoleChange,
+    Settings, TenantChange, TenantError, TenantFilter, TenantStatus, UpdateTenantError, UserChange, UserFilter,
 };
 use kernel::{PageSize, TenantId};
 
-use crate::world::{World, new_tenant};
+use crate::world::{World, new_tenant, new_user};
 
 fn change(status: Option<TenantStatus>) -> TenantChange {
-    TenantChange { expected_revision: 1, name: None, settings: None, status }
+    TenantChange { expected_revision: 1, status, ..TenantChange::default() }
 }
 
 #[test]
@@ -53,11 +54,12 @@ fn the_platform_sees_which_tenants_exist_and_a_tenant_sees_itself() {
         let world = World::new(tester);
         let (globex, hank) = world.globex();
         let one = PageSize::new(1).unwrap();
-        let first = identity::tenants(&tester.db, &world.platform, None, one).unwrap();
+        let first = identity::tenants(&tester.db, &world.platform, &TenantFilter::default(), None, one).unwrap();
         assert_eq!(first.items, std::slice::from_ref(&world.acme.tenant));
-        let second = identity::tenants(&tester.db, &world.platform, first.next.as_ref(), one).unwrap();
+        let second =
+            identity::tenants(&tester.db, &world.platform, &TenantFilter::default(), first.next.as_ref(), one).unwrap();
         assert_eq!((second.items, second.next), (vec![globex.tenant.clone()], None));
-        let refused = identity::tenants(&tester.db, &world.bob, None, one);
+        let refused = identity::tenants(&tester.db, &world.bob, &TenantFilter::default(), None, one);
         assert!(matches!(refused, Err(ListError::Forbidden(_))));
 
         assert_eq!(identity::tenant(&tester.db, &hank, &globex.tenant.id).unwrap(), globex.tenant);
@@ -73,10 +75,66 @@ fn the_platform_sees_which_tenants_exist_and_a_tenant_sees_itself() {
 fn the_platform_administrator_sees_nothing_inside_a_tenant() {
     testkit::on_both_engines(|tester| {
         let world = World::new(tester);
-        let everyone = identity::users(&tester.db, &world.platform, None, PageSize::default());
-        assert!(matches!(everyone, Err(ListError::Forbidden(_))));
-        let bob = identity::user(&tester.db, &world.platform, &world.acme.admin.id);
-        assert!(matches!(bob, Err(identity::UserError::Forbidden(_))));
+        let (db, at, platform, bob) = (&tester.db, &tester.moment(), &world.platform, &world.acme.admin.id);
+        let role = world.role("release-manager", [Permission::AgentPublish]);
+        let group = world.group("Engineers", [Role::Operator], &[]).group;
+        let size = PageSize::default();
+        let question = AccessQuestion {
+            user: bob,
+            permission: Permission::AgentRead,
+            resource: None,
+            facts: authz::Facts::default(),
+            guard: None,
+        };
+        let new_role =
+            NewRole { name: "mine".parse().unwrap(), description: role.description, permissions: Permissions::NONE };
+        let display_name = group.display_name.clone();
+        let new_group = NewGroup { display_name, external_id: None, roles: Roles::default(), members: Vec::new() };
+        let answers = [
+            identity::users(db, platform, &UserFilter::default(), None, size).err().map(|error| error.to_string()),
+            identity::user(db, platform, bob).err().map(|error| error.to_string()),
+            identity::create_user(db, platform, new_user("eve", []), at).err().map(|error| error.to_string()),
+            identity::update_user(db, platform, bob, UserChange::default(), at).err().map(|error| error.to_string()),
+            identity::roles(db, platform, None, None, size).err().map(|error| error.to_string()),
+            identity::role(db, platform, &role.name).err().map(|error| error.to_string()),
+            identity::create_role(db, platform, new_role, at).err().map(|error| error.to_string()),
+            identity::update_role(db, platform, &role.name, RoleChange::default()).err().map(|error| error.to_string()),
+            identity::delete_role(db, platform, &role.name, 1).err().map(|error| error.to_string()),
+            identity::groups(db, platform, &GroupFilter::default(), None, size).err().map(|error| error.to_string()),
+            identity::group(db, platform, &group.id).err().map(|error| error.to_string()),
+            identity::groups_of(db, platform, bob).err().map(|error| error.to_string()),
+            identity::create_group(db, platform, new_group, at).err().map(|error| error.to_string()),
+            identity::update_group(db, platform, &group.id, GroupChange::default(), at)
+                .err()
+                .map(|error| error.to_string()),
+            identity::delete_group(db, platform, &group.id, 1, at).err().map(|error| error.to_string()),
+            identity::effective(db, platform, bob).err().map(|error| error.to_string()),
+            identity::explain(db, platform, &question, at).err().map(|error| error.to_string()),
+        ];
+        for answer in answers {
+            let refusal = answer.expect("a refusal");
+            assert!(refusal.contains("the role `platform_admin`"), "{refusal}");
+        }
+    });
+}
+
+#[test]
+fn tenants_are_found_by_what_their_ids_start_with_and_by_whether_they_may_act() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        world.globex();
+        let suspend = change(Some(TenantStatus::Suspended));
+        identity::update_tenant(&tester.db, &tester.again(&world.platform), &world.acme.tenant.id, suspend).unwrap();
+        let found = |filter: TenantFilter| {
+            let page = identity::tenants(&tester.db, &world.platform, &filter, None, PageSize::new(1).unwrap());
+            page.unwrap().items.iter().map(|tenant| tenant.id.to_string()).collect::<Vec<_>>()
+        };
+        let starting = |q: &str| TenantFilter { q: Some(q.parse().unwrap()), ..TenantFilter::default() };
+        assert_eq!(found(starting("Glo")), ["globex"]);
+        assert!(found(starting("lobex")).is_empty());
+        let status = |status| TenantFilter { status: Some(status), ..TenantFilter::default() };
+        assert_eq!(found(status(TenantStatus::Suspended)), ["acme-corp"]);
+        assert_eq!(found(status(TenantStatus::Active)), ["globex"]);
     });
 }
 
@@ -124,7 +182,7 @@ fn settings_bind_from_the_moment_they_change() {
         let id = &world.acme.tenant.id;
         assert_eq!(*world.directory.tenant_settings(id).unwrap(), Settings::default());
         assert!(world.directory.tenant_settings(&"nowhere".parse().unwrap()).is_none());
-        let settings = Settings { max_agents: Some(3), features: vec!["enterprise".to_owned()] };
+        let settings = Settings { max_agents: Some(3), rate_limit_per_minute: Some(600), ..Settings::default() };
         let limit = TenantChange { settings: Some(settings.clone()), ..change(None) };
         identity::update_tenant(&tester.db, &world.platform, id, limit).unwrap();
         world.directory.refresh(&tester.db, id).unwrap();

@@ -2,23 +2,28 @@
 
 use authz::{Permission, Role, Roles};
 use identity::{
-    CreateUserError, EmailChange, NewKey, NewUser, Refusal, RolesRefused, UpdateUserError, User, UserChange, UserError,
-    UserKind, UserStatus,
+    AttributesRefused, CreateUserError, Edit, FirstRoles, Leavers, NewKey, NewUser, Refusal, RolesRefused, Settings,
+    StatusChange, TenantChange, UpdateUserError, User, UserAttributes, UserChange, UserError, UserFilter, UserKind,
+    UserStatus,
 };
 use kernel::PageSize;
 
 use crate::world::{World, new_key, new_user};
 
 fn change(user: &User) -> UserChange {
-    UserChange { expected_revision: user.revision, roles: None, email: EmailChange::Keep, status: None }
+    UserChange { expected_revision: user.revision, ..UserChange::default() }
 }
 
 fn deactivate(user: &User) -> UserChange {
-    UserChange { status: Some(UserStatus::Deactivated), ..change(user) }
+    UserChange { status: Some(StatusChange::Deactivate(Leavers::new())), ..change(user) }
 }
 
 fn give(user: &User, roles: impl Into<Roles>) -> UserChange {
     UserChange { roles: Some(roles.into()), ..change(user) }
+}
+
+fn of(user: &kernel::UserId) -> identity::KeyFilter {
+    identity::KeyFilter { user: Some(user.clone()), ..identity::KeyFilter::default() }
 }
 
 #[test]
@@ -66,7 +71,7 @@ fn only_an_admin_manages_users_and_everybody_sees_themselves() {
             assert!(matches!(created, Err(CreateUserError::Forbidden(_))), "{role}");
             let other = identity::user(&tester.db, &caller, &world.acme.admin.id);
             assert!(matches!(other, Err(UserError::Forbidden(_))), "{role}");
-            let listed = identity::users(&tester.db, &caller, None, PageSize::default());
+            let listed = identity::users(&tester.db, &caller, &UserFilter::default(), None, PageSize::default());
             assert!(listed.is_err(), "{role}");
             let own = identity::user(&tester.db, &caller, &caller.actor().id.parse().unwrap()).unwrap();
             assert_eq!(own.username.as_str(), role.as_str());
@@ -93,9 +98,9 @@ fn users_of_another_tenant_are_not_found_by_any_door() {
         assert!(matches!(identity::key(db, &hank, &key.key.id), Err(identity::KeyError::NotFound(_))));
         let revoked = identity::revoke_key(db, &hank, &key.key.id, at);
         assert!(matches!(revoked, Err(identity::RevokeKeyError::NotFound(_))));
-        let listed = identity::keys(db, &hank, Some(&alice.id), None, PageSize::default()).unwrap();
+        let listed = identity::keys(db, &hank, &of(&alice.id), None, PageSize::default()).unwrap();
         assert!(listed.items.is_empty());
-        let listed = identity::users(db, &hank, None, PageSize::default()).unwrap();
+        let listed = identity::users(db, &hank, &UserFilter::default(), None, PageSize::default()).unwrap();
         assert!(listed.items.iter().all(|user| user.id != alice.id));
         assert!(world.present(key.secret.expose()).is_ok());
     });
@@ -167,7 +172,7 @@ fn a_deactivated_user_loses_every_key_for_good() {
         let created = identity::create_key(&tester.db, &bob, new_key(&olivia.id), &tester.moment());
         assert!(matches!(created, Err(identity::CreateKeyError::Deactivated(_))));
 
-        let back = UserChange { status: Some(UserStatus::Active), ..change(&gone) };
+        let back = UserChange { status: Some(StatusChange::Activate), ..change(&gone) };
         identity::update_user(&tester.db, &tester.again(&world.bob), &olivia.id, back, &tester.moment()).unwrap();
         assert_eq!(world.refusal(first.secret.expose()), Refusal::Revoked);
         assert!(world.present(world.key(&olivia.id).secret.expose()).is_ok());
@@ -190,7 +195,7 @@ fn the_last_active_administrator_stays() {
         let carol = update(&world.bob, &carol, deactivate(&carol)).unwrap();
         assert!(matches!(update(&world.bob, bob, deactivate(bob)), Err(UpdateUserError::LastAdmin(_))));
         let carol =
-            update(&world.bob, &carol, UserChange { status: Some(UserStatus::Active), ..change(&carol) }).unwrap();
+            update(&world.bob, &carol, UserChange { status: Some(StatusChange::Activate), ..change(&carol) }).unwrap();
         update(&world.bob, bob, give(bob, [Role::Viewer])).unwrap();
         let caller = world.enter(&world.key(&carol.id));
         assert!(matches!(update(&caller, &carol, deactivate(&carol)), Err(UpdateUserError::LastAdmin(_))));
@@ -215,33 +220,107 @@ fn two_changes_of_one_revision_do_not_both_happen() {
         let user = world.user("olivia", [Role::Operator]);
         let update =
             |change| identity::update_user(&tester.db, &tester.again(&world.bob), &user.id, change, &tester.moment());
-        let moved = UserChange { email: EmailChange::Set("o@example.com".parse().unwrap()), ..change(&user) };
+        let moved = UserChange { email: Edit::Set("o@example.com".parse().unwrap()), ..change(&user) };
         let first = update(moved).unwrap();
         assert_eq!((first.revision, first.email.as_ref().unwrap().as_str()), (2, "o@example.com"));
         assert!(matches!(update(give(&user, [])), Err(UpdateUserError::Stale(2))));
-        let removed = update(UserChange { email: EmailChange::Remove, ..change(&first) }).unwrap();
-        assert_eq!(removed, User { email: None, revision: 3, ..user.clone() });
+        let removed = update(UserChange { email: Edit::Remove, ..change(&first) }).unwrap();
+        assert_eq!(removed, User { email: None, revision: 3, updated_at: tester.moment().now(), ..user.clone() });
         assert_eq!(identity::user(&tester.db, &world.bob, &user.id).unwrap(), removed);
     });
 }
 
 #[test]
-fn users_come_in_pages_the_oldest_first() {
+fn a_user_created_without_roles_gets_the_default_of_the_tenant_or_else_of_the_profile() {
     testkit::on_both_engines(|tester| {
         let world = World::new(tester);
-        for name in ["carol", "alice", "dave"] {
-            tester.clock.advance_micros(1_000);
-            world.user(name, []);
-        }
-        let (mut names, mut next) = (Vec::new(), None);
-        loop {
-            let page = identity::users(&tester.db, &world.bob, next.as_ref(), PageSize::new(3).unwrap()).unwrap();
-            names.extend(page.items.iter().map(|user| user.username.to_string()));
-            next = page.next;
-            if next.is_none() {
-                break;
-            }
-        }
-        assert_eq!(names, ["bob", "carol", "alice", "dave"]);
+        let create = |name, roles| {
+            let new = NewUser { roles, ..new_user(name, []) };
+            identity::create_user(&tester.db, &tester.again(&world.bob), new, &tester.moment())
+        };
+        let profile = || FirstRoles::Default(Some(Role::Viewer.into()));
+        assert_eq!(create("given", FirstRoles::Given(Roles::default())).unwrap().roles, Roles::default());
+        assert_eq!(create("none", FirstRoles::Default(None)).unwrap().roles, Roles::default());
+        assert_eq!(create("profile", profile()).unwrap().roles, [Role::Viewer].into());
+        let set = |revision, role: &str| {
+            let settings = Some(Settings { default_role: Some(role.parse().unwrap()), ..Settings::default() });
+            let change = TenantChange { expected_revision: revision, settings, ..TenantChange::default() };
+            let platform = tester.again(&world.platform);
+            identity::update_tenant(&tester.db, &platform, &world.acme.tenant.id, change).unwrap();
+        };
+        set(1, "operator");
+        assert_eq!(create("tenant", profile()).unwrap().roles, [Role::Operator].into());
+        set(2, "no-such-role");
+        let refused = create("unknown", profile());
+        assert!(matches!(refused, Err(CreateUserError::Roles(RolesRefused::Unknown(_)))));
+    });
+}
+
+#[test]
+fn a_user_is_renamed_and_described() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let user = world.user("olivia", [Role::Operator]);
+        world.user("carol", []);
+        let update =
+            |change| identity::update_user(&tester.db, &tester.again(&world.bob), &user.id, change, &tester.moment());
+        let taken = UserChange { username: Some("carol".parse().unwrap()), ..change(&user) };
+        assert!(matches!(update(taken), Err(UpdateUserError::UsernameTaken(_))));
+        let attributes = UserAttributes::from_json(&serde_json::json!({"clearance": "high"})).unwrap();
+        let described = UserChange {
+            username: Some("olivia.new".parse().unwrap()),
+            display_name: Edit::Set("Olivia".parse().unwrap()),
+            external_id: Edit::Set("00u1".parse().unwrap()),
+            attributes: Some(attributes.clone()),
+            ..change(&user)
+        };
+        let after = update(described).unwrap();
+        assert_eq!(world.now(&user.id), after);
+        assert_eq!((after.username.as_str(), &after.attributes, after.roles), ("olivia.new", &attributes, user.roles));
+        assert_eq!(after.display_name.unwrap().as_str(), "Olivia");
+        assert_eq!(after.external_id.unwrap().as_str(), "00u1");
+    });
+}
+
+#[test]
+fn attributes_are_set_by_those_who_may_change_what_policies_make_of_them() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let scopes = Some([Permission::UserManage].into_iter().collect());
+        let hr = world.enter(&world.key_with(NewKey { scopes, ..new_key(&world.acme.admin.id) }));
+        let attributes = UserAttributes::from_json(&serde_json::json!({"clearance": "high"})).unwrap();
+        let new = NewUser { attributes: attributes.clone(), ..new_user("eve", []) };
+        let created = identity::create_user(&tester.db, &hr, new, &tester.moment());
+        assert!(matches!(created, Err(CreateUserError::Attributes(AttributesRefused))));
+        let eve = world.user("eve", []);
+        let raise = UserChange { attributes: Some(attributes), ..change(&eve) };
+        let raised = identity::update_user(&tester.db, &hr, &eve.id, raise.clone(), &tester.moment());
+        assert!(matches!(raised, Err(UpdateUserError::Attributes(AttributesRefused))));
+        let raised = identity::update_user(&tester.db, &world.bob, &eve.id, raise, &tester.moment()).unwrap();
+        let rename = UserChange { display_name: Edit::Set("Eve".parse().unwrap()), ..change(&raised) };
+        let renamed = identity::update_user(&tester.db, &tester.again(&hr), &eve.id, rename, &tester.moment());
+        assert_eq!(renamed.unwrap().attributes, raised.attributes);
+    });
+}
+
+#[test]
+fn whoever_leaves_leaves_nothing_open() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let olivia = world.user("olivia", [Role::Operator]);
+        world.key(&olivia.id);
+        let leave = |leavers| UserChange { status: Some(StatusChange::Deactivate(leavers)), ..change(&olivia) };
+        let update =
+            |change| identity::update_user(&tester.db, &tester.again(&world.bob), &olivia.id, change, &tester.moment());
+        let failing = Leavers::new().with("approvals", |_, _, _| Err(store::StoreError::Decode("anything")));
+        assert!(matches!(update(leave(failing)), Err(UpdateUserError::Database(_))));
+        assert_eq!(world.now(&olivia.id), olivia, "if one of them fails, nothing of it has happened");
+
+        let gone = update(leave(Leavers::new().with("approvals", |_, _, _| Ok(3)))).unwrap();
+        assert_eq!((gone.status, gone.epoch), (UserStatus::Deactivated, 2));
+        let again = UserChange { status: Some(StatusChange::Deactivate(Leavers::new())), ..change(&gone) };
+        assert_eq!(update(again).unwrap().epoch, 2);
+        let back = UserChange { status: Some(StatusChange::Activate), ..change(&world.now(&olivia.id)) };
+        assert_eq!(update(back).unwrap().epoch, 2);
     });
 }

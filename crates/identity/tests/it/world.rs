@@ -132,7 +132,7 @@ pub(crate) fn new_tenant(id: &str) -> NewTenant {
 }
 
 pub(crate) fn new_user(name: &str, roles: impl Into<Roles>) -> NewUser {
-    let email = Some(format!("{name}@example.com").parse().unwrap());
+    let email = Some(format!("{}@example.com", name.split('@').next().unwrap()).parse().unwrap());
     NewUser { email, roles: FirstRoles::Given(roles.into()), ..NewUser::named(UserKind::User, name.parse().unwrap()) }
 }
 
