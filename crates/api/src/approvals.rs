@@ -405,7 +405,7 @@ impl From<WorkflowInvalid> for Problem {
     fn from(error: WorkflowInvalid) -> Self {
         match error {
             WorkflowInvalid::Required => Self::field("/required_approvers", &error),
-            WorkflowInvalid::NoRoles | WorkflowInvalid::CannotApprove(_) => Self::field("/approver_roles", &error),
+            WorkflowInvalid::NoRoles | WorkflowInvalid::CannotApprove(..) => Self::field("/approver_roles", &error),
             WorkflowInvalid::ExpireHours => Self::field("/expire_hours", &error),
         }
     }
@@ -426,6 +426,7 @@ impl From<SetWorkflowError> for Problem {
         match error {
             SetWorkflowError::Forbidden(refusal) => refusal.into(),
             SetWorkflowError::Stale(_) => Self::client(Kind::Stale, &error),
+            SetWorkflowError::Invalid(invalid) => invalid.into(),
             SetWorkflowError::Database(error) => error.into(),
         }
     }

@@ -96,6 +96,15 @@ impl Action for Decide {
     const PERMISSION: Option<Permission> = Some(Permission::AgentApprove);
 }
 
+/// Deciding on requests to let other policies hold.
+#[derive(Debug)]
+pub struct DecideOnPolicies;
+
+impl Action for DecideOnPolicies {
+    const NAME: &'static str = "approvals.policy.decide";
+    const PERMISSION: Option<Permission> = Some(RequestType::PolicyActivate.approver());
+}
+
 /// Taking a request back.
 #[derive(Debug)]
 pub struct Cancel;
@@ -103,6 +112,15 @@ pub struct Cancel;
 impl Action for Cancel {
     const NAME: &'static str = "approvals.request.cancel";
     const PERMISSION: Option<Permission> = Some(Permission::AgentUpdate);
+}
+
+/// Taking a request to let other policies hold back.
+#[derive(Debug)]
+pub struct CancelOnPolicies;
+
+impl Action for CancelOnPolicies {
+    const NAME: &'static str = "approvals.policy.cancel";
+    const PERMISSION: Option<Permission> = Some(RequestType::PolicyActivate.approver());
 }
 
 /// Setting the rule for a type of request.
@@ -159,6 +177,11 @@ pub fn workflow(db: &Database, caller: &Caller, kind: RequestType) -> Result<Wor
     read(db, caller, |tx| Ok(effective(tx, kind)?))
 }
 
+/// Whether the tenant itself has set the rule for requests of `kind`.
+pub fn has_workflow(tx: &mut ReadTx<'_>, kind: RequestType) -> Result<bool, StoreError> {
+    Ok(store::workflow(tx, kind)?.is_some())
+}
+
 /// Why a workflow was not set.
 #[derive(Debug, thiserror::Error)]
 pub enum SetWorkflowError {
@@ -168,6 +191,9 @@ pub enum SetWorkflowError {
     /// Somebody changed it in between.
     #[error("the workflow has changed since: its revision is {0}")]
     Stale(u64),
+    /// Whom it names cannot decide on such requests.
+    #[error(transparent)]
+    Invalid(#[from] WorkflowInvalid),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] StoreError),
@@ -184,6 +210,7 @@ pub fn set_workflow(
     let grant = caller.authorize::<SetWorkflow>()?;
     db.write(grant, |tx| {
         let WorkflowIn { name, quorum, expire_hours, expected_revision } = new;
+        quorum.fits(kind.approver())?;
         let before = effective(tx, kind)?;
         if expected_revision.is_some_and(|expected| expected != before.revision) {
             return Err(SetWorkflowError::Stale(before.revision));
@@ -247,7 +274,7 @@ pub fn requests(db: &Database, caller: &Caller, listing: &Listing, at: &Moment<'
         let found = store::requests(tx, listing, at.now())?;
         let person = decider(tx, caller)?;
         let page = Page::of(found, listing.size, |request| request.id.to_string());
-        Ok(page.map(|request| listed(request, person.as_ref(), at.now())))
+        Ok(page.map(|request| listed(request, caller, person.as_ref(), at.now())))
     })
 }
 
@@ -256,7 +283,7 @@ pub fn request(db: &Database, caller: &Caller, id: &ReviewId, at: &Moment<'_>) -
     read(db, caller, |tx| {
         let request = store::request(tx, id, at.now())?.ok_or_else(|| ReadError::NotFound(id.clone()))?;
         let person = decider(tx, caller)?;
-        Ok(listed(request, person.as_ref(), at.now()))
+        Ok(listed(request, caller, person.as_ref(), at.now()))
     })
 }
 
@@ -286,12 +313,30 @@ pub fn decide(
     followers: &Followers,
     at: &Moment<'_>,
 ) -> Result<Request, DecideError> {
-    let grant = grant_for::<Decide, DecideError>(db, caller, &decision.request)?;
+    match located::<DecideError>(db, caller, &decision.request)? {
+        Some((RequestType::PolicyActivate, _)) => {
+            decide_as(db, caller.authorize::<DecideOnPolicies>()?, decision, followers, at)
+        }
+        Some((RequestType::AgentPublish | RequestType::AgentCall, about)) => {
+            decide_as(db, caller.authorize_on::<Decide>(&about)?, decision, followers, at)
+        }
+        None => decide_as(db, caller.authorize::<Decide>()?, decision, followers, at),
+    }
+}
+
+fn decide_as<A: Action>(
+    db: &Database,
+    grant: Grant<A>,
+    decision: Decision,
+    followers: &Followers,
+    at: &Moment<'_>,
+) -> Result<Request, DecideError> {
+    let caller = grant.caller().clone();
     let id = decision.request.clone();
     let decided = db.write(grant.clone(), |tx| {
         let Decision { request: id, verdict, comment } = decision;
         let request = store::request(tx, &id, at.now())?.ok_or(DecideError::NotFound(id))?;
-        let person = person(tx, caller)?.ok_or(Refusal::NotActive)?;
+        let person = person(tx, &caller)?.ok_or(Refusal::NotActive)?;
         rules::may_decide(&request, &person, at.now())?;
         let comment = comment.map_or_else(String::new, |comment| comment.as_str().to_owned());
         let decided = Decided { user: person.id, verdict, comment, at: at.now() };
@@ -338,7 +383,25 @@ pub fn cancel(
     followers: &Followers,
     at: &Moment<'_>,
 ) -> Result<Request, CancelError> {
-    let grant = grant_for::<Cancel, CancelError>(db, caller, id)?;
+    match located::<CancelError>(db, caller, id)? {
+        Some((RequestType::PolicyActivate, _)) => {
+            cancel_as(db, caller.authorize::<CancelOnPolicies>()?, id, followers, at)
+        }
+        Some((RequestType::AgentPublish | RequestType::AgentCall, about)) => {
+            cancel_as(db, caller.authorize_on::<Cancel>(&about)?, id, followers, at)
+        }
+        None => cancel_as(db, caller.authorize::<Cancel>()?, id, followers, at),
+    }
+}
+
+fn cancel_as<A: Action>(
+    db: &Database,
+    grant: Grant<A>,
+    id: &ReviewId,
+    followers: &Followers,
+    at: &Moment<'_>,
+) -> Result<Request, CancelError> {
+    let caller = grant.caller().clone();
     db.write(grant, |tx| {
         let request = store::request(tx, id, at.now())?.ok_or_else(|| CancelError::NotFound(id.clone()))?;
         if request.requester != caller.actor().id && !caller.roles().contains(Role::Admin) {
@@ -362,17 +425,14 @@ impl Action for Locate {
     const PERMISSION: Option<Permission> = None;
 }
 
-/// The grant to do `A` to the thing that the request is about: policies may speak of that one thing.
-fn grant_for<A: Action, E: From<Forbidden> + From<StoreError>>(
+/// The type of a request, which says what deciding on it needs, and the id of what it is about, of which policies may
+/// speak.
+fn located<E: From<Forbidden> + From<StoreError>>(
     db: &Database,
     caller: &Caller,
     id: &ReviewId,
-) -> Result<Grant<A>, E> {
-    if caller.standing().guard.is_none() {
-        return Ok(caller.authorize::<A>()?);
-    }
-    let about = db.read::<_, _, StoreError>(&caller.authorize::<Locate>()?, |tx| store::about(tx, id))?;
-    Ok(about.map_or_else(|| caller.authorize::<A>(), |about| caller.authorize_on::<A>(&about))?)
+) -> Result<Option<(RequestType, String)>, E> {
+    Ok(db.read::<_, _, StoreError>(&caller.authorize::<Locate>()?, |tx| store::about(tx, id))?)
 }
 
 /// The proof that exactly this content was approved by as many people as had to, who still may; `None` if it was not.
@@ -483,11 +543,13 @@ fn person(tx: &mut ReadTx<'_>, caller: &Caller) -> Result<Option<Person>, StoreE
 
 /// The caller as somebody who may decide, if their credential lets them.
 fn decider(tx: &mut ReadTx<'_>, caller: &Caller) -> Result<Option<Person>, StoreError> {
-    if caller.permissions().contains(Permission::AgentApprove) { person(tx, caller) } else { Ok(None) }
+    let approves = |kind: &RequestType| caller.permissions().contains(kind.approver());
+    if RequestType::ALL.iter().any(approves) { person(tx, caller) } else { Ok(None) }
 }
 
-fn listed(request: Request, person: Option<&Person>, now: Timestamp) -> Listed {
-    let may_decide = person.is_some_and(|person| rules::may_decide(&request, person, now).is_ok());
+fn listed(request: Request, caller: &Caller, person: Option<&Person>, now: Timestamp) -> Listed {
+    let may_decide = caller.permissions().contains(request.kind.approver())
+        && person.is_some_and(|person| rules::may_decide(&request, person, now).is_ok());
     Listed { request, may_decide }
 }
 
@@ -498,6 +560,9 @@ fn read<T>(
 ) -> Result<T, ReadError> {
     match caller.authorize::<ReadRequests>() {
         Ok(grant) => db.read(&grant, read),
-        Err(refusal) => db.read(&caller.authorize::<Decide>().map_err(|_| refusal)?, read),
+        Err(refusal) => match caller.authorize::<Decide>() {
+            Ok(grant) => db.read(&grant, read),
+            Err(_) => db.read(&caller.authorize::<DecideOnPolicies>().map_err(|_| refusal)?, read),
+        },
     }
 }

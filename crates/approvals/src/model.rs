@@ -55,9 +55,24 @@ pub enum RequestType {
     AgentPublish,
     /// To make one call that a policy wants approved: exactly this one, once.
     AgentCall,
+    /// To let other policies hold. Asked for only where the tenant has set a workflow for it.
+    PolicyActivate,
 }
 
-names! { "type of request", RequestType, AgentPublish = "agent_publish", AgentCall = "agent_call", }
+names! { "type of request", RequestType,
+    AgentPublish = "agent_publish", AgentCall = "agent_call", PolicyActivate = "policy_activate",
+}
+
+impl RequestType {
+    /// The permission that deciding on such a request needs. That for policies is one that no policy governs, so that
+    /// policies which refuse every approval can still be replaced.
+    pub const fn approver(self) -> Permission {
+        match self {
+            Self::AgentPublish | Self::AgentCall => Permission::AgentApprove,
+            Self::PolicyActivate => Permission::PolicyManage,
+        }
+    }
+}
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,8 +121,8 @@ pub enum WorkflowInvalid {
     #[error("`approver_roles` must not be empty")]
     NoRoles,
     /// The role's holders lack the permission to approve.
-    #[error("the role `{0}` in `approver_roles` does not give the permission `agent:approve`")]
-    CannotApprove(Role),
+    #[error("the role `{0}` in `approver_roles` does not give the permission `{1}`")]
+    CannotApprove(Role, Permission),
     /// At once, or after more than a year.
     #[error("`expire_hours` must be between 1 and 8760")]
     ExpireHours,
@@ -122,11 +137,15 @@ impl Quorum {
         if roles.is_empty() {
             return Err(WorkflowInvalid::NoRoles);
         }
-        let misfit = roles.system().find(|role| !role.permissions().contains(Permission::AgentApprove));
-        match misfit {
-            Some(role) => Err(WorkflowInvalid::CannotApprove(role)),
-            None => Ok(Self { required, roles }),
-        }
+        let quorum = Self { required, roles };
+        quorum.fits(Permission::AgentApprove)?;
+        Ok(quorum)
+    }
+
+    /// Whether each of the system's roles gives `permission`.
+    pub(crate) fn fits(&self, permission: Permission) -> Result<(), WorkflowInvalid> {
+        let misfit = self.roles.system().find(|role| !role.permissions().contains(permission));
+        misfit.map_or(Ok(()), |role| Err(WorkflowInvalid::CannotApprove(role, permission)))
     }
 
     /// How many must approve.
@@ -184,13 +203,16 @@ pub struct Workflow {
 }
 
 impl Workflow {
-    /// What holds where a tenant has set nothing: one approval by an admin or agent designer within 48 hours.
+    /// What holds where a tenant has set nothing: one approval within 48 hours, by an admin, or, where it is about
+    /// agents, by an agent designer.
     pub fn default_for(kind: RequestType) -> Self {
+        let roles = [Role::Admin, Role::AgentDesigner].into_iter();
+        let roles = roles.filter(|role| role.permissions().contains(kind.approver())).collect();
         Self {
             id: None,
             kind,
             name: "Default".to_owned(),
-            quorum: Quorum { required: 1, roles: [Role::Admin, Role::AgentDesigner].into() },
+            quorum: Quorum { required: 1, roles },
             expire_hours: ExpireHours(48),
             revision: 0,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use authz::{ActorKind, Permission, Permissions, Roles};
+use authz::{ActorKind, Permissions, Roles};
 use kernel::Timestamp;
 
 use crate::{Approval, Decided, Quorum, Request, Status, Verdict};
@@ -48,12 +48,12 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Whether they may approve under `quorum` at all.
-    fn counts(&self, quorum: &Quorum) -> bool {
+    /// Whether they may approve `request`, if somebody else made it.
+    fn counts(&self, request: &Request) -> bool {
         self.kind == ActorKind::User
             && self.active
-            && quorum.admits(&self.roles)
-            && self.allowed.contains(Permission::AgentApprove)
+            && request.quorum.admits(&self.roles)
+            && self.allowed.contains(request.kind.approver())
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn may_decide(request: &Request, person: &Person, now: Timestamp) -> 
     if !person.active {
         return Err(Refusal::NotActive);
     }
-    if !person.counts(&request.quorum) {
+    if !person.counts(request) {
         return Err(Refusal::WrongRole(request.quorum.roles().clone()));
     }
     Ok(())
@@ -120,7 +120,7 @@ pub(crate) fn standing(request: &Request, people: &[Person]) -> Option<Approval>
     let approvers: BTreeSet<&str> = approved
         .map(|decided| decided.user.as_str())
         .filter(|user| *user != request.requester && !request.authors.contains(user))
-        .filter(|user| people.iter().any(|person| person.id == **user && person.counts(&request.quorum)))
+        .filter(|user| people.iter().any(|person| person.id == **user && person.counts(request)))
         .collect();
     (approvers.len() >= needed(&request.quorum)).then(|| Approval {
         request: request.id.clone(),

@@ -126,12 +126,12 @@ pub(crate) fn request(tx: &mut ReadTx<'_>, id: &ReviewId, now: Timestamp) -> Res
     found.map(|request| with_decisions(tx, request)).transpose()
 }
 
-/// The id that policies know the thing by which the request is about.
-pub(crate) fn about(tx: &mut ReadTx<'_>, id: &ReviewId) -> Result<Option<String>, StoreError> {
+/// The type of a request, and the id that policies know the thing by which it is about.
+pub(crate) fn about(tx: &mut ReadTx<'_>, id: &ReviewId) -> Result<Option<(RequestType, String)>, StoreError> {
     tx.optional(
-        sql!("SELECT about FROM approval_requests WHERE tenant_id = $1 AND review_id = $2"),
+        sql!("SELECT request_type, about FROM approval_requests WHERE tenant_id = $1 AND review_id = $2"),
         values![id],
-        Row::get::<String>,
+        |row| Ok((row.get()?, row.get()?)),
     )
 }
 

@@ -1,5 +1,5 @@
 use approvals::{ExpireHours, Quorum, RequestType, SetWorkflowError, Status, WorkflowIn, WorkflowInvalid};
-use authz::{Role, Roles};
+use authz::{Permission, Role, Roles};
 use kernel::Text;
 use testkit::on_both_engines;
 
@@ -79,6 +79,19 @@ fn a_rule_that_approves_nothing_or_anything_cannot_be_written() {
     assert_eq!(Quorum::new(21, admins()), Err(WorkflowInvalid::Required));
     assert_eq!(Quorum::new(1, Roles::default()), Err(WorkflowInvalid::NoRoles));
     let viewers = Roles::from([Role::Admin, Role::Viewer]);
-    assert_eq!(Quorum::new(1, viewers), Err(WorkflowInvalid::CannotApprove(Role::Viewer)));
+    assert_eq!(Quorum::new(1, viewers), Err(WorkflowInvalid::CannotApprove(Role::Viewer, Permission::AgentApprove)));
     assert!(ExpireHours::new(0).is_err() && ExpireHours::new(8_761).is_err());
+}
+
+#[test]
+fn whoever_is_asked_about_policies_must_be_able_to_manage_them() {
+    on_both_engines(|t| {
+        let who = people(t);
+        let designers = WorkflowIn { quorum: Quorum::new(1, [Role::AgentDesigner].into()).unwrap(), ..strict(1, None) };
+        let set = approvals::set_workflow(&t.db, &who.bob, RequestType::PolicyActivate, designers, &t.moment());
+        let expected = WorkflowInvalid::CannotApprove(Role::AgentDesigner, Permission::PolicyManage);
+        assert!(matches!(set, Err(SetWorkflowError::Invalid(invalid)) if invalid == expected));
+        let rule = approvals::workflow(&t.db, &who.bob, RequestType::PolicyActivate).unwrap();
+        assert_eq!(rule.quorum.roles(), &Roles::from([Role::Admin]));
+    });
 }

@@ -274,6 +274,7 @@ CREATE TABLE policy_versions (
 CREATE TABLE policy_state (
     tenant_id TEXT NOT NULL PRIMARY KEY,
     active BIGINT,
+    previous BIGINT,
     shadow BIGINT,
     revision BIGINT NOT NULL
 );

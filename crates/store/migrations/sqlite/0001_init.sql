@@ -274,6 +274,7 @@ CREATE TABLE policy_versions (
 CREATE TABLE policy_state (
     tenant_id TEXT NOT NULL PRIMARY KEY,
     active INTEGER,
+    previous INTEGER,
     shadow INTEGER,
     revision INTEGER NOT NULL
 ) STRICT;
@@ -483,6 +484,10 @@ CREATE TRIGGER ledger_entries_kept_update BEFORE UPDATE ON ledger_entries
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER ledger_entries_kept_delete BEFORE DELETE ON ledger_entries
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER policy_versions_kept_update BEFORE UPDATE ON policy_versions
+    BEGIN SELECT RAISE(ABORT, 'a version of policies is never changed'); END;
+CREATE TRIGGER policy_versions_kept_delete BEFORE DELETE ON policy_versions
+    BEGIN SELECT RAISE(ABORT, 'a version of policies is never removed'); END;
 CREATE TRIGGER approval_decisions_kept_update BEFORE UPDATE ON approval_decisions
     BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
 CREATE TRIGGER approval_decisions_kept_delete BEFORE DELETE ON approval_decisions
