@@ -29,6 +29,8 @@ pub struct NewUser {
     pub attributes: UserAttributes,
     /// What it may do.
     pub roles: FirstRoles,
+    /// Whether it may act from the beginning.
+    pub status: UserStatus,
 }
 
 /// What a new user may do.
@@ -57,6 +59,7 @@ impl NewUser {
             external_id: None,
             attributes: UserAttributes::default(),
             roles: Roles::default().into(),
+            status: UserStatus::Active,
         }
     }
 }
@@ -109,7 +112,7 @@ pub fn create_user(db: &Database, caller: &Caller, new: NewUser, at: &Moment<'_>
 
 /// A user as described, of this moment, without roles.
 pub(crate) fn fresh(new: NewUser, at: &Moment<'_>) -> User {
-    let NewUser { kind, username, display_name, email, external_id, attributes, roles: _ } = new;
+    let NewUser { kind, username, display_name, email, external_id, attributes, roles: _, status } = new;
     User {
         id: at.id(),
         kind,
@@ -120,7 +123,7 @@ pub(crate) fn fresh(new: NewUser, at: &Moment<'_>) -> User {
         attributes,
         own_roles: Roles::default(),
         roles: Roles::default(),
-        status: UserStatus::Active,
+        status,
         epoch: 1,
         created_at: at.now(),
         updated_at: at.now(),

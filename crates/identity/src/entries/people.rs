@@ -16,6 +16,7 @@ pub(super) const USER_CREATED: &str = "identity.user.created";
 pub(super) const USER_UPDATED: &str = "identity.user.updated";
 pub(super) const USER_DEACTIVATED: &str = "identity.user.deactivated";
 pub(super) const USER_ACTIVATED: &str = "identity.user.activated";
+pub(super) const USER_REMOVED: &str = "identity.user.removed";
 pub(super) const ROLE_CREATED: &str = "identity.role.created";
 pub(super) const ROLE_UPDATED: &str = "identity.role.updated";
 pub(super) const ROLE_DELETED: &str = "identity.role.deleted";
@@ -55,6 +56,13 @@ pub(crate) fn user_changed(before: &User, after: &User, ended: &Ended) -> Entry 
     let ended: Map<String, Value> = ended.0.iter().map(|(what, count)| ((*what).to_owned(), json!(count))).collect();
     let payload = json!({ "before": user_facts(before), "after": user_facts(after), "ended": ended });
     Entry::new(action, Resource::new("user", &after.id)).with_payload(&payload)
+}
+
+pub(crate) fn user_removed(before: &User, groups: &[Group], ended: &Ended) -> Entry {
+    let ended: Map<String, Value> = ended.0.iter().map(|(what, count)| ((*what).to_owned(), json!(count))).collect();
+    let groups: Vec<&str> = groups.iter().map(|group| group.id.as_str()).collect();
+    let payload = json!({ "before": user_facts(before), "groups": groups, "ended": ended });
+    Entry::new(USER_REMOVED, Resource::new("user", &before.id)).with_payload(&payload)
 }
 
 pub(crate) fn role_created(role: &TenantRole) -> Entry {
