@@ -43,7 +43,7 @@ impl<'a> From<&Question<'a>> for Asked<'a> {
 /// Why a question cannot be put. Nobody is told: what cannot be asked is refused.
 pub(crate) type Unaskable = Box<dyn std::error::Error + Send + Sync>;
 
-/// Somebody, ready to be asked about as often as they act.
+/// Somebody, ready to be asked about as often as they act, by policies with the same needs.
 #[derive(Debug)]
 pub(crate) struct Principal {
     uid: EntityUid,
@@ -57,7 +57,7 @@ const PRINCIPAL: &str = "principal";
 const ARGUMENTS: &str = "arguments";
 
 impl Principal {
-    pub(crate) fn new(who: &Who<'_>) -> Result<Self, Unaskable> {
+    pub(crate) fn new(who: &Who<'_>, needs: Needs) -> Result<Self, Unaskable> {
         let uid = Vocabulary::get().principal(who.kind, who.id);
         let values = Values::of_attributes(who.attributes);
         let attributes = [
@@ -65,48 +65,51 @@ impl Principal {
             ("roles".to_owned(), texts(who.roles.iter().map(ToString::to_string).collect())),
             ("attributes".to_owned(), values.record(PRINCIPAL)),
         ];
-        let mut entities = values.entities(PRINCIPAL)?;
+        let mut entities = values.entities(PRINCIPAL, needs.decimals())?;
         entities.push(Entity::new_with_tags(uid.clone(), attributes, [], [])?);
         Ok(Self { uid, entities: Entities::from_entities(entities, None)? })
     }
 }
 
-/// Which facts the policies for one action ask for: what none of them names need not be put together.
+/// Which facts policies ask for: what none of them names need not be put together.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "one for each fact that takes time to put together")]
-pub(crate) struct Needs {
-    time: bool,
-    hour: bool,
-    weekday: bool,
-    arguments: bool,
-    tools: bool,
-    others: bool,
-}
+pub(crate) struct Needs(u16);
 
 impl Needs {
+    /// Everything that takes time to put together. Decimals are read by a pattern, which takes the most.
+    const NAMES: [&str; 12] = [
+        "time",
+        "hour",
+        "weekday",
+        "agent",
+        "version",
+        "model",
+        "tool",
+        "arguments",
+        "tools",
+        "cost",
+        "data_class",
+        "decimal",
+    ];
+
     /// What a policy with that text may ask for: a fact that it reads, it names.
     pub(crate) fn of(text: &str) -> Self {
-        let named = |name| text.contains(name);
-        Self {
-            time: named("time"),
-            hour: named("hour"),
-            weekday: named("weekday"),
-            arguments: named("arguments"),
-            tools: named("tools"),
-            others: ["agent", "version", "model", "tool", "cost", "data_class"].into_iter().any(named),
-        }
+        let named = Self::NAMES.iter().enumerate().filter(|(_, name)| text.contains(**name));
+        Self(named.fold(0, |all, (at, _)| all | 1 << at))
     }
 
     #[must_use]
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            time: self.time || other.time,
-            hour: self.hour || other.hour,
-            weekday: self.weekday || other.weekday,
-            arguments: self.arguments || other.arguments,
-            tools: self.tools || other.tools,
-            others: self.others || other.others,
-        }
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn has(self, name: &str) -> bool {
+        Self::NAMES.iter().position(|known| *known == name).is_some_and(|at| self.0 & 1 << at != 0)
+    }
+
+    /// Whether numbers are read as decimals.
+    pub(crate) fn decimals(self) -> bool {
+        self.has("decimal")
     }
 }
 
@@ -126,10 +129,10 @@ pub(crate) fn put<'a>(
 ) -> Result<Put<'a>, Unaskable> {
     let mut pairs = facts(asked, needs);
     let mut entities = std::borrow::Cow::Borrowed(&principal.entities);
-    if needs.arguments {
+    if needs.has("arguments") {
         let values = asked.facts.arguments.map(Values::of_arguments).transpose()?.unwrap_or_default();
         pairs.push(("arguments".to_owned(), values.record(ARGUMENTS)));
-        let more = values.entities(ARGUMENTS)?;
+        let more = values.entities(ARGUMENTS, needs.decimals())?;
         if !more.is_empty() {
             entities = std::borrow::Cow::Owned(principal.entities.clone().add_entities(more, None)?);
         }
@@ -146,23 +149,23 @@ pub(crate) fn put<'a>(
 fn facts(asked: &Asked<'_>, needs: Needs) -> Vec<(String, RestrictedExpression)> {
     let Facts { agent, version, model, tool, arguments: _, tools, cost_nanos, data_class } = asked.facts;
     let mut pairs = Vec::new();
-    let mut add = |needed: bool, name: &str, value: &dyn Fn() -> RestrictedExpression| {
-        if needed {
+    let mut add = |name: &str, value: &dyn Fn() -> RestrictedExpression| {
+        if needs.has(name) {
             pairs.push((name.to_owned(), value()));
         }
     };
-    add(needs.time, "time", &|| RestrictedExpression::new_datetime(asked.at.to_string()));
-    add(needs.hour, "hour", &|| RestrictedExpression::new_long(hour(asked.at)));
-    add(needs.weekday, "weekday", &|| RestrictedExpression::new_long(weekday(asked.at)));
-    add(needs.tools, "tools", &|| texts(tools.to_vec()));
+    add("time", &|| RestrictedExpression::new_datetime(asked.at.to_string()));
+    add("hour", &|| RestrictedExpression::new_long(hour(asked.at)));
+    add("weekday", &|| RestrictedExpression::new_long(weekday(asked.at)));
+    add("tools", &|| texts(tools.to_vec()));
     let named = [("agent", agent), ("version", version), ("model", model), ("tool", tool), ("data_class", data_class)];
     for (name, value) in named {
         if let Some(value) = value {
-            add(needs.others, name, &|| text(value));
+            add(name, &|| text(value));
         }
     }
     if let Some(nanos) = cost_nanos {
-        add(needs.others, "cost", &|| RestrictedExpression::new_decimal(cost(nanos)));
+        add("cost", &|| RestrictedExpression::new_decimal(cost(nanos)));
     }
     pairs
 }

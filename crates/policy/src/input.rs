@@ -1,10 +1,9 @@
 //! Decisions of the past, decided again.
 
-use authz::{DecisionInput, Facts, Known, Verdict};
+use authz::{DecisionInput, Facts, Known};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::annotations::ROLES;
 use crate::asked::{Asked, Principal, Who};
 use crate::rules::{Rules, Word};
 
@@ -12,11 +11,10 @@ impl Rules {
     /// Decides on `input` again. Roles come first.
     pub fn replay(&self, input: &DecisionInput) -> Word {
         if !input.permissions.contains(input.permission) {
-            let reason = format!("the roles do not give the permission `{}`", input.permission);
-            return Word::new(Verdict::Deny, ROLES, &reason);
+            return Word::unpermitted(input.permission);
         }
         let asked = asked(input);
-        match Principal::new(&asked.who) {
+        match Principal::new(&asked.who, self.needs()) {
             Ok(principal) => self.decide(&asked, &principal),
             Err(error) => Word::unasked(error.as_ref()),
         }

@@ -10,7 +10,7 @@ use authz::{ActorKind, Attributes, Basis, Guard, Judgment, Permission, Question,
 use kernel::TenantId;
 use parking_lot::RwLock;
 
-use crate::asked::{Asked, Principal, Unaskable, Who};
+use crate::asked::{Asked, Needs, Principal, Unaskable, Who};
 use crate::rules::{Rules, Word};
 use crate::vocabulary::governable;
 
@@ -37,8 +37,10 @@ pub(crate) enum InForce {
 }
 
 impl InForce {
-    pub(crate) const fn nothing() -> Self {
-        Self::These { active: None, shadow: None, revision: 0 }
+    /// What holds where policies are not known, or cannot be used.
+    pub(crate) fn unusable() -> Self {
+        let reason = "this tenant's policies cannot be used: whoever manages them must activate a version that can";
+        Self::Broken { reason: reason.to_owned() }
     }
 }
 
@@ -65,6 +67,7 @@ struct Cached {
     kind: ActorKind,
     roles: Roles,
     attributes: Arc<Attributes>,
+    decimals: bool,
     principal: Principal,
 }
 
@@ -109,20 +112,21 @@ impl TenantPolicies {
         }
     }
 
-    fn principal(&self, question: &Question<'_>, who: &Who<'_>) -> Result<Arc<Cached>, Unaskable> {
+    fn principal(&self, question: &Question<'_>, who: &Who<'_>, needs: Needs) -> Result<Arc<Cached>, Unaskable> {
         let attributes = &question.caller.standing().attributes;
         let known = self.principals.read().get(who.id).cloned();
         let same = |cached: &Cached| {
             cached.kind == who.kind
+                && cached.decimals == needs.decimals()
                 && cached.roles == *who.roles
                 && (Arc::ptr_eq(&cached.attributes, attributes) || cached.attributes == *attributes)
         };
         if let Some(cached) = known.filter(|cached| same(cached)) {
             return Ok(cached);
         }
-        let principal = Principal::new(who)?;
+        let principal = Principal::new(who, needs)?;
         let (kind, roles, attributes) = (who.kind, who.roles.clone(), Arc::clone(attributes));
-        let cached = Arc::new(Cached { kind, roles, attributes, principal });
+        let cached = Arc::new(Cached { kind, roles, attributes, decimals: needs.decimals(), principal });
         let mut principals = self.principals.write();
         if principals.len() >= KEPT {
             principals.clear();
@@ -173,7 +177,9 @@ impl Guard for TenantPolicies {
             return judged(Word::ungoverned(), None, None);
         }
         let asked = Asked::from(question);
-        let principal = self.principal(question, &asked.who);
+        let editions = [active, shadow].into_iter().flatten();
+        let needs = editions.fold(Needs::default(), |all, edition| all.and(edition.rules.needs()));
+        let principal = self.principal(question, &asked.who, needs);
         let say = |edition: &Edition| match &principal {
             Ok(cached) => edition.rules.decide(&asked, &cached.principal),
             Err(error) => Word::unasked(error.as_ref()),

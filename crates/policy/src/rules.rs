@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use authz::{Permission, Permissions, Verdict};
 use cedar_policy::{Authorizer, Effect, PolicyId, PolicySet};
 
-use crate::annotations::{DEFAULT, together};
+use crate::annotations::{DEFAULT, ROLES, together};
 use crate::asked::{Asked, Needs, Principal, put};
 use crate::source::{self, Invalid, Rule};
 use crate::vocabulary::{Named, Vocabulary};
@@ -13,8 +13,9 @@ use crate::vocabulary::{Named, Vocabulary};
 /// Policies that were read and found valid: one prepared set for each action that they govern.
 #[derive(Debug)]
 pub struct Rules {
-    rules: BTreeMap<PolicyId, Rule>,
+    all: BTreeMap<PolicyId, Rule>,
     slices: BTreeMap<Permission, Slice>,
+    needs: Needs,
 }
 
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Word {
         Self::new(Verdict::Deny, DEFAULT, &format!("the policies could not be evaluated: {error}"))
     }
 
+    /// The word of the roles, which come first.
+    pub(crate) fn unpermitted(permission: Permission) -> Self {
+        Self::new(Verdict::Deny, ROLES, &format!("the roles do not give the permission `{permission}`"))
+    }
+
     pub(crate) fn ungoverned() -> Self {
         let reason = "no policy speaks of such an action".to_owned();
         Self { verdict: Verdict::Allow(Vec::new()), reason, rule: None }
@@ -61,7 +67,8 @@ impl Rules {
                 slices.insert(*permission, slice);
             }
         }
-        Ok(Self { rules, slices })
+        let needs = slices.values().fold(Needs::default(), |all: Needs, slice: &Slice| all.and(slice.needs));
+        Ok(Self { all: rules, slices, needs })
     }
 
     /// What the policies govern: elsewhere the roles' word stands.
@@ -69,9 +76,14 @@ impl Rules {
         self.slices.keys().copied().collect()
     }
 
+    /// What any of them asks for.
+    pub(crate) const fn needs(&self) -> Needs {
+        self.needs
+    }
+
     /// The names of the policies, and what each says, whatever its spaces and comments are.
-    pub(crate) fn meanings(&self) -> BTreeMap<String, &str> {
-        self.rules.iter().map(|(id, rule)| (id.to_string(), rule.meaning.as_str())).collect()
+    pub(crate) fn meanings(&self) -> BTreeMap<String, String> {
+        self.all.iter().map(|(id, rule)| (id.to_string(), rule.meaning.clone())).collect()
     }
 
     /// Decides. Any rule that forbids decides; else any that cannot be evaluated refuses; else one that permits must
@@ -87,7 +99,7 @@ impl Rules {
         };
         let response = Authorizer::new().is_authorized(&put.request, &slice.policies, &put.entities);
         let told = response.diagnostics();
-        let mut matched: Vec<&Rule> = told.reason().filter_map(|id| self.rules.get(id)).collect();
+        let mut matched: Vec<&Rule> = told.reason().filter_map(|id| self.all.get(id)).collect();
         matched.sort_by_key(|rule| rule.policy.id());
         let (forbidding, permitting): (Vec<&Rule>, Vec<&Rule>) =
             matched.into_iter().partition(|rule| rule.policy.effect() == Effect::Forbid);

@@ -135,8 +135,8 @@ impl Values {
             .unwrap_or_else(|_| RestrictedExpression::new_set([]))
     }
 
-    /// The entities that hold the values. One without values need not be there: it has no tag either way.
-    pub(crate) fn entities(self, owner: &str) -> Result<Vec<Entity>, Box<EntityAttrEvaluationError>> {
+    /// The entities that hold the values, those of decimals only where they are asked for. One without values need not be there: it has no tag either way.
+    pub(crate) fn entities(self, owner: &str, decimals: bool) -> Result<Vec<Entity>, Box<EntityAttrEvaluationError>> {
         let known = Vocabulary::get();
         let Self { names: _, text, number, decimal, flag, list } = self;
         let mut entities = Vec::new();
@@ -148,6 +148,7 @@ impl Values {
         };
         add(&known.texts, tags(text, RestrictedExpression::new_string))?;
         add(&known.numbers, tags(number, RestrictedExpression::new_long))?;
+        let decimal = if decimals { decimal } else { Vec::new() };
         add(&known.decimals, tags(decimal, RestrictedExpression::new_decimal))?;
         add(&known.flags, tags(flag, RestrictedExpression::new_bool))?;
         add(&known.lists, tags(list, texts))?;

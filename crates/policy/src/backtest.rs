@@ -1,0 +1,242 @@
+//! What policies would have decided on the calls of the past.
+
+use std::collections::BTreeMap;
+
+use ::store::{Attributed, Database, StoreError};
+use authz::{Caller, DecisionInput, Forbidden, Grant, Verdict};
+use kernel::{Moment, Timestamp};
+use serde::Deserialize;
+
+use crate::input::Kept;
+use crate::rules::{Rules, Word};
+use crate::source::Invalid;
+use crate::store::{self, Entered};
+use crate::versions::{Manage, ReadPolicies};
+use crate::{entries, model};
+
+/// What a backtest found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backtest {
+    /// Calls from then on were looked at.
+    pub since: Timestamp,
+    /// And until then.
+    pub until: Timestamp,
+    /// How many calls there were.
+    pub looked_at: u64,
+    /// How many of them cannot be decided again: what they depended on was erased, or not kept.
+    pub not_replayable: u64,
+    /// The decisions that would be others, grouped.
+    pub changes: Vec<Changed>,
+    /// Whom it would affect, by id, and on how many calls.
+    pub callers: BTreeMap<String, u64>,
+    /// How many calls would have waited for an approval.
+    pub approvals: u64,
+}
+
+/// Calls that would be decided otherwise, all in the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The verdict that was, in a word.
+    pub from: String,
+    /// The verdict that would be.
+    pub to: String,
+    /// How many calls.
+    pub count: u64,
+    /// The first of them.
+    pub examples: Vec<Example>,
+}
+
+/// One call that would be decided otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Its entry in the ledger.
+    pub seq: u64,
+    /// When it was.
+    pub at: Timestamp,
+    /// Who made it, by id.
+    pub who: String,
+    /// The agent that made it.
+    pub agent: Option<String>,
+    /// The rule that would decide; `None` where no policy would speak of it.
+    pub rule: Option<String>,
+}
+
+/// How many examples are kept of each change.
+const EXAMPLES: usize = 10;
+
+/// How many entries are read at once.
+const STRIDE: u64 = 1_000;
+
+impl Backtest {
+    /// How many approvals a day it would have asked for.
+    pub fn approvals_per_day(&self) -> f64 {
+        const DAY: f64 = 86_400_000_000.0;
+        #[expect(clippy::cast_precision_loss, reason = "a forecast, shown with one digit after the point")]
+        let (approvals, span) = (self.approvals as f64, (self.until.micros() - self.since.micros()) as f64);
+        if span > 0.0 { approvals * DAY / span } else { 0.0 }
+    }
+
+    fn add(&mut self, entered: &Entered, rules: Option<&Rules>) {
+        let kept = match entered.decision() {
+            Some(kept) => kept,
+            // A refusal of something that is no call, or the details are gone.
+            None if !entered.call => return,
+            None => {
+                self.looked_at += 1;
+                self.not_replayable += 1;
+                return;
+            }
+        };
+        self.looked_at += 1;
+        let Some(input) = kept.input.as_ref().and_then(|input| DecisionInput::parse(input).ok()) else {
+            self.not_replayable += 1;
+            return;
+        };
+        let Word { verdict, rule, reason: _ } = again(rules, &input);
+        self.approvals += u64::from(verdict == Verdict::RequireApproval);
+        let (from, to) = (kept.verdict, verdict.label());
+        if from == to {
+            return;
+        }
+        *self.callers.entry(input.id.clone()).or_default() += 1;
+        let example = Example { seq: entered.seq, at: entered.at, who: input.id, agent: input.facts.agent, rule };
+        match self.changes.iter_mut().find(|changed| changed.from == from && changed.to == to) {
+            Some(changed) => {
+                changed.count += 1;
+                if changed.examples.len() < EXAMPLES {
+                    changed.examples.push(example);
+                }
+            }
+            None => self.changes.push(Changed { from, to, count: 1, examples: vec![example] }),
+        }
+    }
+}
+
+/// Without policies, roles alone decide.
+fn again(rules: Option<&Rules>, input: &DecisionInput) -> Word {
+    match rules {
+        Some(rules) => rules.replay(input),
+        None if input.permissions.contains(input.permission) => Word::ungoverned(),
+        None => Word::unpermitted(input.permission),
+    }
+}
+
+impl Entered {
+    fn decision(&self) -> Option<Kept> {
+        #[derive(Deserialize)]
+        struct Payload {
+            decision: Option<Kept>,
+        }
+        serde_json::from_slice::<Payload>(self.payload.as_deref()?).ok()?.decision
+    }
+}
+
+/// Why there was no backtest.
+#[derive(Debug, thiserror::Error)]
+pub enum BacktestError {
+    /// The caller may neither manage policies nor read the ledger.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The policies cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+/// Decides on every call since `since` again, as if `source` had held; with `None`, as if roles alone had. The reading
+/// is recorded before its result is handed out.
+// Not one transaction: it may read far, and nobody else could write meanwhile.
+pub fn backtest(
+    db: &Database,
+    caller: &Caller,
+    source: Option<&str>,
+    since: Timestamp,
+    at: &Moment<'_>,
+) -> Result<Backtest, BacktestError> {
+    match caller.authorize::<Manage>() {
+        Ok(grant) => run(db, &grant, source, since, at.now()),
+        Err(refusal) => {
+            let grant = caller.authorize::<ReadPolicies>().map_err(|_| refusal)?;
+            run(db, &grant, source, since, at.now())
+        }
+    }
+}
+
+fn run<A>(
+    db: &Database,
+    grant: &Grant<A>,
+    source: Option<&str>,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Backtest, BacktestError> {
+    let rules = source.map(Rules::read).transpose()?;
+    let (mut from, size) = db.read::<_, _, StoreError>(grant, |tx| {
+        let size = store::log_size(tx)?;
+        Ok((first_since(since, size, |seq| store::written_at(tx, seq))?, size))
+    })?;
+    let mut report = Backtest {
+        since,
+        until,
+        looked_at: 0,
+        not_replayable: 0,
+        changes: Vec::new(),
+        callers: BTreeMap::new(),
+        approvals: 0,
+    };
+    while from < size {
+        let next = from.saturating_add(STRIDE).min(size);
+        let entered = db.read(grant, |tx| store::entered(tx, from, next))?;
+        for entered in entered.iter().filter(|entered| entered.at >= since && entered.at <= until) {
+            report.add(entered, rules.as_ref());
+        }
+        from = next;
+    }
+    report.changes.sort_by(|a, b| (b.count, &a.from, &a.to).cmp(&(a.count, &b.from, &b.to)));
+    let digest = model::digest(source.unwrap_or_default(), "");
+    record(db, grant, &digest, &report)?;
+    Ok(report)
+}
+
+/// The first entry that was not written before `since`: the times of a log never go back.
+fn first_since(
+    since: Timestamp,
+    size: u64,
+    mut written_at: impl FnMut(u64) -> Result<Option<Timestamp>, StoreError>,
+) -> Result<u64, StoreError> {
+    let (mut low, mut high) = (0, size);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        // An entry that is not there was pruned: it is older than what is.
+        if written_at(middle)?.is_none_or(|at| at < since) { low = middle + 1 } else { high = middle }
+    }
+    Ok(low)
+}
+
+fn record<A>(db: &Database, grant: &Grant<A>, digest: &str, report: &Backtest) -> Result<(), StoreError> {
+    let attributed = Attributed::new(grant, entries::backtested(digest, report));
+    let share: ::store::Job<'_> = Box::new(move |_tx| Ok(vec![attributed]));
+    for places in db.write_shares(vec![(grant.tenant().clone(), share)]) {
+        for place in places? {
+            grant.caller().request().record(place.seq);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_entry_of_a_period_is_found() {
+        let times = [5, 5, 7, 9, 9, 12];
+        for since in 0..14 {
+            let at = |seq: u64| Ok(Some(Timestamp::from_micros(times[usize::try_from(seq).unwrap()])));
+            let found = first_since(Timestamp::from_micros(since), 6, at).unwrap();
+            let expected = times.iter().filter(|time| **time < since).count();
+            assert_eq!(found, u64::try_from(expected).unwrap(), "{since}");
+        }
+    }
+}
