@@ -61,6 +61,7 @@
 //! ```
 
 mod entries;
+mod leaving;
 mod model;
 mod rules;
 mod store;
@@ -70,6 +71,7 @@ use authz::{Action, Caller, Forbidden, Grant, Permission, Role};
 use kernel::{Moment, Page, ReviewId, Timestamp};
 
 pub use entries::ACTIONS;
+pub use leaving::withdraw_all;
 pub use model::{
     Approval, Authors, Decided, Decision, ExpireHours, Listed, Listing, NewRequest, Quorum, Request, RequestType,
     Status, UnknownName, Verdict, Workflow, WorkflowIn, WorkflowInvalid,

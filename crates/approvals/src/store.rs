@@ -147,6 +147,18 @@ pub(crate) fn pending(tx: &mut ReadTx<'_>, resource: &str) -> Result<Option<Revi
     )
 }
 
+/// The requests of `requester` that are stored as pending, expired or not.
+pub(crate) fn pending_of(tx: &mut ReadTx<'_>, requester: &str) -> Result<Vec<ReviewId>, StoreError> {
+    tx.all(
+        sql!(
+            "SELECT review_id FROM approval_requests
+              WHERE tenant_id = $1 AND requester_id = $2 AND status = 'pending' ORDER BY review_id"
+        ),
+        values![requester],
+        Row::get,
+    )
+}
+
 /// The newest approved request for exactly `digest` of `resource`.
 pub(crate) fn approved(tx: &mut ReadTx<'_>, resource: &str, digest: &str) -> Result<Option<ReviewId>, StoreError> {
     tx.optional(

@@ -5,5 +5,6 @@
 mod attacks;
 mod decisions;
 mod given;
+mod leaving;
 mod uses;
 mod workflows;
