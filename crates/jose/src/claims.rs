@@ -109,6 +109,13 @@ impl Body {
         find(&self.rest, path)?.as_str()
     }
 
+    pub(crate) fn is_for(&self, audience: &str) -> bool {
+        match &self.aud {
+            Some(Value::Array(audiences)) => audiences.iter().any(|one| one.as_str() == Some(audience)),
+            one => one.as_ref().and_then(Value::as_str) == Some(audience),
+        }
+    }
+
     /// The claims with their types, which must all be right.
     pub(crate) fn typed(self, typ: Option<String>) -> Result<Claims, TokenError> {
         Ok(Claims {

@@ -149,6 +149,11 @@ impl Unverified<'_> {
         self.body.text(path)
     }
 
+    /// Whether it claims to be meant for that audience.
+    pub fn is_for(&self, audience: &str) -> bool {
+        self.body.is_for(audience)
+    }
+
     /// Whether it brings or points to a key of its own (`jwk`, `jku`, `x5c`, `x5u`). Such a key is never looked at,
     /// but who sends it is up to something.
     pub const fn brings_key(&self) -> bool {

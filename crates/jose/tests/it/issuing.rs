@@ -59,6 +59,8 @@ fn a_token_can_be_read_before_its_issuer_is_known_and_verified_after() {
     let unverified = peek(&token).unwrap();
     assert_eq!((unverified.issuer(), unverified.key_id()), (Some(ISSUER), Some("ours")));
     assert_eq!((unverified.text("tid"), unverified.text("realm.id")), (Some("acme"), Some("r")));
+    let listed = signer().sign("JWT", &claims(json!({ "aud": ["a", "b", 1] })));
+    assert!(["a", "b"].into_iter().all(|one| peek(&listed).unwrap().is_for(one)) && !unverified.is_for("a"));
     assert!(!unverified.brings_key() && !format!("{unverified:?}").contains("user-1"));
     assert_eq!(unverified.verify(&secret_keys(), &expected(), now()), judge(&token));
 }
