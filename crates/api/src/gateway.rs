@@ -98,6 +98,9 @@ async fn list_models(State(app): State<App>, caller: Caller) -> Result<Json<Mode
 fn problem(error: ChatError, now: Timestamp) -> Problem {
     match error {
         ChatError::Forbidden(refusal) => refusal.into(),
+        ChatError::ApprovalRequired { approval, refusal } => {
+            Problem::from(*refusal).with("approval", approval.as_str())
+        }
         ChatError::Request(error) => request_problem(&error),
         ChatError::AgentNotNamed => Problem::field("/model", &error),
         ChatError::AgentNotFound(_) => Problem::client(Kind::NotFound, &error),

@@ -1,26 +1,27 @@
 //! A model call as a list of steps, each of which needs the proof made by the step before:
-//! `Grant<Invoke>` → `Reservation` → [`Flight`] (the request's entry is on its way) → answer → settled → recorded → reply.
+//! [`Pass`] → `Reservation` → [`Flight`] (the request's entry is on its way) → answer → settled → recorded → reply.
 
 use std::sync::Arc;
 
-use authz::{Caller, Forbidden, Grant};
+use authz::{Caller, Evidence, Facts, Forbidden, Grant, Permission, Question};
 use bytes::Bytes;
 use catalog::Published;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
-use kernel::AgentId;
-use store::Attributed;
+use kernel::{AgentId, ReviewId};
 use usage::{BudgetExhausted, LeaseError, Price, Reservation};
 
-use crate::entries;
+use crate::entries::{self, Begun};
 use crate::facts::Call;
-use crate::flight::{Ending, Flight, Invoke};
+use crate::flight::{Denial, Ending, Flight};
+use crate::pass::{Invoke, Pass};
 use crate::recorder::{Change, Durable, NotRecorded};
-use crate::request::{ChatRequest, Governed, RequestError};
+use crate::request::{ChatRequest, Governed, Limits, RequestError};
 use crate::stream::{Body, Relay};
+use crate::tools::{Gate, Stop};
 use crate::transcript::Transcript;
 use crate::upstream::{SendError, Upstream};
-use crate::view::View;
+use crate::view::{Runnable, View};
 use crate::{Gateway, wire};
 
 /// What a client asks of the gateway.
@@ -40,6 +41,14 @@ pub enum ChatError {
     /// The caller may not run agents.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// A policy wants the call approved; the request for that is open.
+    #[error("{refusal}: the request `{approval}` waits for an approval, with which the same call passes once")]
+    ApprovalRequired {
+        /// The request for approval.
+        approval: ReviewId,
+        /// What the policy said.
+        refusal: Box<Forbidden>,
+    },
     /// The body cannot be forwarded.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -96,20 +105,22 @@ pub enum ChatError {
 impl Gateway {
     /// Makes a call and begins its answer.
     pub async fn chat(self: Arc<Self>, asked: Asked<'_>) -> Result<Response<Body>, ChatError> {
-        let grant = asked.caller.authorize::<Invoke>()?;
+        asked.caller.precheck::<Invoke>()?;
         let request = ChatRequest::parse(asked.body)?;
         let agent = request.agent().or(asked.agent).ok_or(ChatError::AgentNotNamed)?;
-        let view = self.views().of(grant.tenant()).ok_or_else(|| ChatError::AgentNotFound(agent.clone()))?;
-        let version = view.agents.get(&agent).ok_or_else(|| ChatError::AgentNotFound(agent.clone()))?;
-        let (price, upstream) = self.route(&view, version)?;
-        let governed = request.governed(version, &price.model)?;
+        let view = self.views().of(asked.caller.tenant()).ok_or_else(|| ChatError::AgentNotFound(agent.clone()))?;
+        let agent = view.agents.get(&agent).ok_or_else(|| ChatError::AgentNotFound(agent.clone()))?;
+        let (price, upstream) = self.route(&view, &agent.version)?;
+        let plan = Plan { caller: asked.caller, request: &request, view: &view, agent, price, upstream };
+        let governed = plan.governed(Limits::default())?;
         if self.recorder().is_failing() {
             return Err(NotRecorded::Unavailable.into());
         }
-        let call = self.call(&grant, &request, version, (&view, price, upstream, &governed))?;
-        let reservation = self.reserve(&grant, &view, &call).await?;
-        let (mut flight, opened) = self.open(grant, call, reservation, &governed.body);
-        let body = Bytes::from(governed.body);
+        let (decided, decision) = plan.decide(&governed);
+        let (mut flight, opened, body) = match decided {
+            Ok(grant) => self.begin(&plan, Pass::Granted(grant), decision, governed).await?,
+            Err(refusal) => Box::pin(self.plead(&plan, refusal, decision, governed)).await?,
+        };
         let recorded = async { opened.await.unwrap_or(Err(NotRecorded::Unavailable)) };
         let sent = async { Ok(self.upstreams().send(upstream, body, request.stream).await) };
         // A beginning that cannot be recorded ends the call at once, however long the upstream would take.
@@ -133,13 +144,9 @@ impl Gateway {
         Ok((price, upstream))
     }
 
-    fn call(
-        &self,
-        grant: &Grant<Invoke>,
-        request: &ChatRequest<'_>,
-        version: &Published,
-        (view, price, upstream, governed): (&View, &Price, &Upstream, &Governed),
-    ) -> Result<Arc<Call>, ChatError> {
+    pub(crate) fn call(&self, plan: &Plan<'_>, governed: &Governed) -> Result<Arc<Call>, ChatError> {
+        let Plan { caller, request, view, agent, price, upstream } = *plan;
+        let version = &agent.version;
         let not_a_user = || ChatError::Database(store::StoreError::Decode("a caller that is a user"));
         Ok(Arc::new(Call {
             id: self.db().moment().id(),
@@ -147,7 +154,7 @@ impl Gateway {
             version: version.version_id.clone(),
             digest: version.digest.clone(),
             view: view.version,
-            user: grant.caller().actor().id.parse().map_err(|_| not_a_user())?,
+            user: caller.actor().id.parse().map_err(|_| not_a_user())?,
             price: price.clone(),
             upstream: upstream.name().to_owned(),
             stream: request.stream,
@@ -157,17 +164,31 @@ impl Gateway {
         }))
     }
 
-    /// Sets the most that the call can cost aside; only when this node's lease does not cover it, the database is asked.
-    async fn reserve(
+    /// Begins a call that is granted, within what it must keep to.
+    async fn begin(
         self: &Arc<Self>,
-        grant: &Grant<Invoke>,
-        view: &View,
-        call: &Call,
-    ) -> Result<Reservation, ChatError> {
+        plan: &Plan<'_>,
+        pass: Pass,
+        decision: Vec<u8>,
+        mut governed: Governed,
+    ) -> Result<(Flight, Durable, Bytes), ChatError> {
+        let limits = pass.limits();
+        if limits != Limits::default() {
+            governed = plan.governed(limits)?;
+        }
+        let call = self.call(plan, &governed)?;
+        let reservation = self.reserve(plan, &call).await?;
+        let gate = Gate::of(&pass, plan.agent, &plan.price.model);
+        let (flight, opened) = self.open((pass, gate), call, reservation, (decision, &governed.body));
+        Ok((flight, opened, Bytes::from(governed.body)))
+    }
+
+    /// Sets the most that the call can cost aside; only when this node's lease does not cover it, the database is asked.
+    pub(crate) async fn reserve(self: &Arc<Self>, plan: &Plan<'_>, call: &Call) -> Result<Reservation, ChatError> {
         let amount = call.price.worst_case(call.input_bound, call.output_bound);
         let limits: Vec<_> =
-            view.limits.iter().filter(|limit| limit.applies(&call.agent, &call.user)).cloned().collect();
-        let short = match self.purse().reserve(grant.tenant(), &limits, amount, self.db().moment().now()) {
+            plan.view.limits.iter().filter(|limit| limit.applies(&call.agent, &call.user)).cloned().collect();
+        let short = match self.purse().reserve(plan.caller.tenant(), &limits, amount, self.db().moment().now()) {
             Ok(reservation) => return Ok(reservation),
             Err(short) => short,
         };
@@ -183,16 +204,54 @@ impl Gateway {
     /// Hands in the request's entry. From here on the call has an end, whatever happens.
     fn open(
         self: &Arc<Self>,
-        grant: Grant<Invoke>,
+        (pass, gate): (Pass, Option<Box<Gate>>),
         call: Arc<Call>,
         mut reservation: Reservation,
-        body: &[u8],
+        (decision, body): (Vec<u8>, &[u8]),
     ) -> (Flight, Durable) {
         let row = reservation.open(usage::Call::from(&*call));
-        let entry = Attributed::new(&grant, entries::requested(&call, reservation.amount(), body));
-        let opened = self.recorder().submit(grant.tenant().clone(), entry, Change::Opened(row));
+        let begun = Begun { held: reservation.amount(), basis: pass.basis(), approval: None };
+        let entry = pass.sign(entries::requested(&call, &begun, decision, body));
+        let opened = self.recorder().submit(pass.tenant().clone(), entry, Change::Opened(row));
         let (gateway, reservation, answer) = (Arc::clone(self), Some(reservation), Transcript::new());
-        (Flight { gateway, grant, call, reservation, answer }, opened)
+        (Flight { gateway, pass, call, reservation, answer, gate }, opened)
+    }
+}
+
+/// What is to be called, before anybody has said that it may be.
+pub(crate) struct Plan<'a> {
+    pub(crate) caller: &'a Caller,
+    request: &'a ChatRequest<'a>,
+    view: &'a View,
+    pub(crate) agent: &'a Runnable,
+    pub(crate) price: &'a Price,
+    upstream: &'a Upstream,
+}
+
+impl Plan<'_> {
+    fn governed(&self, limits: Limits) -> Result<Governed, RequestError> {
+        self.request.governed(&self.agent.version, &self.price.model, limits)
+    }
+
+    /// Asks roles and policies, and says what the ledger keeps of that. Costs what they read are those of the call as
+    /// it was asked for: what they then oblige it to makes it no dearer.
+    fn decide(&self, governed: &Governed) -> (Result<Grant<Invoke>, Forbidden>, Vec<u8>) {
+        let agent = self.agent.version.agent_id.as_str();
+        let facts = Facts {
+            agent: Some(agent),
+            version: Some(&self.agent.number),
+            model: Some(&self.price.model),
+            tools: &governed.tools,
+            cost_nanos: Some(self.price.worst_case(governed.input_bound, output_bound(self.price, governed)).nanos()),
+            data_class: self.agent.version.definition.data_class(),
+            ..Facts::default()
+        };
+        let caller = self.caller;
+        let (permission, at) = (Permission::AgentExecute, caller.request().at);
+        let question = Question { caller, permission, resource: Some(agent), at, facts: &facts };
+        let decided = caller.authorize_with::<Invoke>(agent, &facts);
+        let decision = entries::decision(&Evidence::new(&question, decided.as_ref()), governed.body.len());
+        (decided, decision)
     }
 }
 
@@ -241,6 +300,19 @@ impl Flight {
             self.record(Ending::BrokenOff(reason)).await?;
             return Err(ChatError::BrokenOff { name, reason });
         };
+        match self.gate.as_deref_mut().map_or(Ok(()), |gate| gate.whole(&body)) {
+            Ok(()) => {}
+            Err(Stop::Denied(refusal)) => {
+                let denial = Box::new(Denial::from(Forbidden::clone(&refusal)));
+                self.record(Ending::Denied(tokens, denial)).await?;
+                return Err((*refusal).into());
+            }
+            Err(Stop::Unreadable(reason)) => {
+                let name = self.call.upstream.clone();
+                self.record(Ending::BrokenOff(reason)).await?;
+                return Err(ChatError::BrokenOff { name, reason });
+            }
+        }
         self.record(Ending::Completed(tokens)).await?;
         *reply.body_mut() = Body::whole(body);
         Ok(reply)

@@ -2,25 +2,17 @@
 
 use std::sync::Arc;
 
-use authz::{Action, Grant, Permission};
-use store::Attributed;
+use authz::{Basis, Cause, Forbidden};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use usage::{Charge, Measure, Reservation, Tokens};
 
 use crate::Gateway;
 use crate::entries::{self, Bill};
 use crate::facts::Call;
+use crate::pass::Pass;
 use crate::recorder::{Change, Durable, NotRecorded};
+use crate::tools::Gate;
 use crate::transcript::Transcript;
-
-/// Running an agent's published version.
-#[derive(Debug)]
-pub struct Invoke;
-
-impl Action for Invoke {
-    const NAME: &'static str = "gateway.call";
-    const PERMISSION: Option<Permission> = Some(Permission::AgentExecute);
-}
 
 /// How a call ended.
 #[derive(Debug)]
@@ -31,8 +23,37 @@ pub(crate) enum Ending {
     Refused(&'static str),
     /// The answer broke off: it is charged as far as it came.
     BrokenOff(&'static str),
+    /// A policy refuses a tool that the answer asked for; what the upstream reported, if it did.
+    Denied(Option<Tokens>, Box<Denial>),
     /// The client went away.
     Aborted,
+}
+
+/// The refusal of a tool.
+#[derive(Debug)]
+pub(crate) struct Denial {
+    pub(crate) refusal: Forbidden,
+    said: String,
+}
+
+impl From<Forbidden> for Denial {
+    fn from(refusal: Forbidden) -> Self {
+        let said = refusal.to_string();
+        Self { refusal, said }
+    }
+}
+
+impl Ending {
+    /// The policy's rule that ended the call, if one did.
+    fn basis(&self) -> Option<&Basis> {
+        match self {
+            Self::Denied(_, denial) => match &denial.refusal.cause {
+                Cause::Policy { basis, .. } | Cause::NeedsApproval { basis, .. } => basis.as_ref(),
+                Cause::Missing { .. } | Cause::NotFresh => None,
+            },
+            Self::Completed(_) | Self::Refused(_) | Self::BrokenOff(_) | Self::Aborted => None,
+        }
+    }
 }
 
 /// Why a call that still ran ended when the server did.
@@ -42,10 +63,11 @@ pub(crate) const STOPPED: &str = "the server stopped";
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) grant: Grant<Invoke>,
+    pub(crate) pass: Pass,
     pub(crate) call: Arc<Call>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) answer: Transcript,
+    pub(crate) gate: Option<Box<Gate>>,
 }
 
 impl Flight {
@@ -70,15 +92,22 @@ impl Flight {
         let (action, reason, charge, measure) = self.weigh(ending);
         let settled = reservation.settle(charge);
         let tokens = settled.charge().tokens();
-        let bill = Bill { tokens: &tokens, cost: settled.cost(), estimated: measure != Measure::Reported, reason };
-        let entry = Attributed::new(&self.grant, entries::ended(action, &self.call, &bill, &self.answer));
+        let bill = Bill {
+            tokens: &tokens,
+            cost: settled.cost(),
+            estimated: measure != Measure::Reported,
+            reason,
+            basis: ending.basis().or_else(|| self.pass.basis()),
+            tools: self.gate.as_deref().map(Gate::decisions).unwrap_or_default(),
+        };
+        let entry = self.pass.sign(entries::ended(action, &self.call, &bill, &self.answer));
         let usage = usage::Usage { call: usage::Call::from(&*self.call), measure, settled };
-        self.gateway.recorder().submit(self.grant.tenant().clone(), entry, Change::Ended(Box::new(usage)))
+        self.gateway.recorder().submit(self.pass.tenant().clone(), entry, Change::Ended(Box::new(usage)))
     }
 
     /// What the ending is called and what it costs: never less than what is known to have been used, never more than
     /// what was held unless the upstream reports more.
-    fn weigh(&self, ending: &Ending) -> (&'static str, Option<&'static str>, Charge, Measure) {
+    fn weigh<'e>(&self, ending: &'e Ending) -> (&'static str, Option<&'e str>, Charge, Measure) {
         let price = &self.call.price;
         match ending {
             Ending::Completed(Some(tokens)) => (entries::COMPLETED, None, price.charge(tokens), Measure::Reported),
@@ -86,6 +115,10 @@ impl Flight {
                 let reason = Some("the upstream reported no usage");
                 (entries::COMPLETED, reason, self.estimate(), Measure::Estimated)
             }
+            Ending::Denied(Some(tokens), denial) => {
+                (entries::REFUSED, Some(&denial.said), price.charge(tokens), Measure::Reported)
+            }
+            Ending::Denied(None, denial) => (entries::REFUSED, Some(&denial.said), self.estimate(), Measure::Estimated),
             Ending::Refused(reason) => (entries::FAILED, Some(reason), Charge::nothing(price), Measure::Reported),
             Ending::BrokenOff(reason) => (entries::FAILED, Some(reason), self.estimate(), Measure::Estimated),
             Ending::Aborted => {

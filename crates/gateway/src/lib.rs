@@ -23,11 +23,14 @@ mod call;
 pub mod entries;
 mod facts;
 mod flight;
+mod pass;
+mod plead;
 mod recorder;
 mod recovery;
 mod request;
 mod sse;
 mod stream;
+mod tools;
 mod transcript;
 mod upstream;
 mod view;
@@ -42,15 +45,15 @@ use tokio_util::sync::CancellationToken;
 use usage::Purse;
 
 pub use call::{Asked, ChatError};
-pub use flight::Invoke;
+pub use pass::Invoke;
 pub use recorder::{NotRecorded, Sequencer};
 pub use recovery::recover;
-pub use request::{ChatRequest, Governed, RequestError};
+pub use request::{ChatRequest, Governed, Limits, RequestError};
 pub use stream::{Body, Relay};
 pub use upstream::{SendError, Upstream, UpstreamConfig, UpstreamConfigError, Upstreams};
 
 use recorder::Recorder;
-use view::Views;
+use view::{Runnable, Views};
 
 /// The gateway of one node.
 #[derive(Debug)]
@@ -118,9 +121,9 @@ impl Gateway {
         let Some(view) = self.views.of(grant.tenant()) else {
             return Ok(Vec::new());
         };
-        let callable = |version: &Arc<catalog::Published>| Callable {
-            agent: version.agent_id.clone(),
-            name: version.agent_name.clone(),
+        let callable = |agent: &Runnable| Callable {
+            agent: agent.version.agent_id.clone(),
+            name: agent.version.agent_name.clone(),
         };
         let mut all: Vec<Callable> = view.agents.values().map(callable).collect();
         all.sort_by(|one, other| one.agent.cmp(&other.agent));

@@ -36,6 +36,8 @@ pub enum NotRecorded {
 #[derive(Debug)]
 pub(crate) enum Change {
     Opened(OpenCall),
+    /// A policy refused the call: there is nothing besides the entry.
+    Refused,
     Ended(Box<Usage>),
 }
 
@@ -86,7 +88,8 @@ impl Recorder {
     pub(crate) fn submit(&self, tenant: TenantId, entry: Attributed, change: Change) -> Durable {
         let (done, durable) = oneshot::channel();
         let mut record = Record { tenant, entry, change, done: Some(done) };
-        if matches!(record.change, Change::Opened(_)) && self.waiting.load(Ordering::Relaxed) >= QUEUE {
+        if matches!(record.change, Change::Opened(_) | Change::Refused) && self.waiting.load(Ordering::Relaxed) >= QUEUE
+        {
             record.answer(Err(NotRecorded::Overloaded));
             return durable;
         }
@@ -224,6 +227,7 @@ fn job(share: &[Record]) -> Job<'_> {
         for record in share {
             match &record.change {
                 Change::Opened(call) => opened.push(call),
+                Change::Refused => {}
                 Change::Ended(usage) => ended.push(&**usage),
             }
         }

@@ -49,5 +49,8 @@ fn close(tx: &mut WriteTx<'_>, caller: &Caller, call: &OpenCall) -> Result<Optio
 
 #[expect(clippy::disallowed_methods, reason = "Taskforce itself closes what it left open")]
 fn recoverer(db: &Database, tenant: TenantId) -> Caller {
-    Caller::authenticated(Standing::new(tenant, Actor::system("recovery"), authz::Roles::default()), Request::made(&db.moment()))
+    Caller::authenticated(
+        Standing::new(tenant, Actor::system("recovery"), authz::Roles::default()),
+        Request::made(&db.moment()),
+    )
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use authz::Obligation;
 use kernel::AgentId;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -60,6 +61,9 @@ const REROUTING: [&str; 15] = [
 const GOVERNED: [&str; 9] =
     ["functions", "max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options", "tools"];
 
+/// Fields that offer the model tools, or speak of those that are offered.
+const OF_TOOLS: [&str; 5] = ["function_call", "functions", "parallel_tool_calls", "tool_choice", "tools"];
+
 /// How many fields a request may have. OpenAI's have about forty.
 const MAX_FIELDS: usize = 256;
 
@@ -115,18 +119,19 @@ impl<'a> ChatRequest<'a> {
     }
 
     /// Writes the request as the published version wants it: its model, its parameters, its prompt first, only its
-    /// tools. What the version does not speak of stays as the client sent it, byte for byte.
-    pub fn governed(&self, version: &Published, model: &str) -> Result<Governed, RequestError> {
+    /// tools, within `limits`. What neither speaks of stays as the client sent it, byte for byte.
+    pub fn governed(&self, version: &Published, model: &str, limits: Limits) -> Result<Governed, RequestError> {
         let definition = &version.definition;
         self.check_names(definition)?;
-        self.check_tools(definition)?;
-        let max_output = self.max_output(definition);
+        let tools = self.tools(definition)?;
+        let max_output = self.max_output(definition, limits.max_output);
         let mut body = Vec::with_capacity(512 + self.fields.iter().map(|(_, value)| value.get().len()).sum::<usize>());
         body.extend_from_slice(b"{\"model\":");
         push_string(&mut body, model);
         for (name, value) in &self.fields {
             let ours = matches!(&**name, "model" | "stream_options") || is_output_limit(name);
-            if ours || parameter(definition, name).is_some() {
+            let dropped = limits.without_tools && OF_TOOLS.contains(&&*folded(name));
+            if ours || dropped || parameter(definition, name).is_some() {
                 continue;
             }
             push_name(&mut body, name);
@@ -147,7 +152,7 @@ impl<'a> ChatRequest<'a> {
         body.push(b'}');
         let input_bound = self.input_bound(body.len())?;
         let choices = parameter(definition, "n").and_then(serde_json::Value::as_u64).unwrap_or(self.choices);
-        Ok(Governed { body, input_bound, max_output: max_output.map(|(_, limit)| limit), choices })
+        Ok(Governed { body, tools, input_bound, max_output: max_output.map(|(_, limit)| limit), choices })
     }
 
     /// The usage of a stream is always asked for: without it nothing could be charged.
@@ -163,15 +168,11 @@ impl<'a> ChatRequest<'a> {
         Ok(())
     }
 
-    /// The output limit that goes upstream: the version's, or a lower one of the client's, under the name in use.
-    fn max_output(&self, definition: &Definition) -> Option<(&'static str, u64)> {
+    /// The output limit that goes upstream: the lowest of the version's, the client's and `most`, under the name in use.
+    fn max_output(&self, definition: &Definition, most: Option<u64>) -> Option<(&'static str, u64)> {
         let of = |name: &str| parameter(definition, name).and_then(serde_json::Value::as_u64);
         let version = of("max_completion_tokens").or_else(|| of("max_tokens"));
-        let limit = match (version, self.max_output) {
-            (Some(version), Some(client)) => version.min(client),
-            (Some(limit), None) | (None, Some(limit)) => limit,
-            (None, None) => return None,
-        };
+        let limit = [version, self.max_output, most].into_iter().flatten().min()?;
         let legacy = self.has("max_tokens") || (of("max_tokens").is_some() && !self.has("max_completion_tokens"));
         Some((if legacy { "max_tokens" } else { "max_completion_tokens" }, limit))
     }
@@ -192,9 +193,9 @@ impl<'a> ChatRequest<'a> {
         Ok(())
     }
 
-    /// Refuses what the version does not have: other functions, in today's form or the older one, and tools that a
-    /// provider brings along or fetches from elsewhere.
-    fn check_tools(&self, definition: &Definition) -> Result<(), RequestError> {
+    /// The names of the tools that the model is offered. Refuses what the version does not have: other functions, in
+    /// today's form or the older one, and tools that a provider brings along or fetches from elsewhere.
+    fn tools(&self, definition: &Definition) -> Result<Vec<String>, RequestError> {
         let foreign = |pointer: String, tool: &str| Err(RequestError::ForeignTool { pointer, tool: tool.to_owned() });
         let known = |name: &str| definition.tools().iter().any(|known| known.name() == name);
         let tools: Vec<Tool> = read(&self.fields, "tools")?.unwrap_or_default();
@@ -210,7 +211,11 @@ impl<'a> ChatRequest<'a> {
             return foreign(format!("/functions/{at}"), &function.name);
         }
         let search: Option<IgnoredAny> = read(&self.fields, "web_search_options")?;
-        if search.is_some() { foreign("/web_search_options".to_owned(), "web_search") } else { Ok(()) }
+        if search.is_some() {
+            return foreign("/web_search_options".to_owned(), "web_search");
+        }
+        let functions = tools.into_iter().filter_map(|tool| tool.function).chain(functions);
+        Ok(functions.map(|function| function.name).collect())
     }
 
     /// At most so many input tokens: no tokenizer makes more tokens than there are bytes. A picture that is only
@@ -246,11 +251,35 @@ fn parameter<'d>(definition: &'d Definition, name: &str) -> Option<&'d serde_jso
     definition.parameters().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
+/// What the tenant's policies allow a call no more than.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// At most so many output tokens for each choice.
+    pub max_output: Option<u64>,
+    /// The model is offered no tools.
+    pub without_tools: bool,
+}
+
+impl Limits {
+    /// What `obligations` come to together.
+    pub fn of(obligations: &[Obligation]) -> Self {
+        obligations.iter().fold(Self::default(), |limits, obligation| match obligation {
+            Obligation::MaxOutputTokens(most) => {
+                let most = limits.max_output.map_or(*most, |known| known.min(*most));
+                Self { max_output: Some(most), ..limits }
+            }
+            Obligation::WithoutTools => Self { without_tools: true, ..limits },
+        })
+    }
+}
+
 /// A request as it goes upstream, and what bounds its cost.
 #[derive(Debug)]
 pub struct Governed {
     /// The body.
     pub body: Vec<u8>,
+    /// The tools that the client offers the model, by name.
+    pub tools: Vec<String>,
     /// At most so many input tokens.
     pub input_bound: u64,
     /// At most so many output tokens for each choice, where a limit is set.
@@ -354,214 +383,4 @@ fn push_messages(body: &mut Vec<u8>, prompt: &str, messages: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn version(definition: &Value) -> Published {
-        let moment = kernel::FixedMoment::new(1_800_000_000_000_000);
-        let definition = Definition::new(definition).unwrap();
-        Published {
-            agent_id: moment.moment().id(),
-            agent_name: "Support".to_owned(),
-            version_id: moment.moment().id(),
-            number: "1.1.0".parse().unwrap(),
-            digest: definition.digest().to_owned(),
-            definition,
-        }
-    }
-
-    fn governed(definition: &Value, body: &str) -> Result<(Governed, Value), RequestError> {
-        let governed = ChatRequest::parse(body.as_bytes())?.governed(&version(definition), "gpt-4o-mini")?;
-        let sent = serde_json::from_slice(&governed.body).unwrap();
-        Ok((governed, sent))
-    }
-
-    #[test]
-    fn the_versions_model_prompt_and_parameters_go_upstream() {
-        let definition = json!({
-            "model": "gpt-4o-mini", "system_prompt": "Be kind.", "parameters": {"temperature": 0.2, "max_tokens": 300}
-        });
-        let body = r#"{"model":"gpt-4","temperature":1.9,"max_tokens":4000,"seed":7,
-            "messages":[{"role":"user","content":"Hi"}]}"#;
-        let (governed, sent) = governed(&definition, body).unwrap();
-        let expected = json!({
-            "model": "gpt-4o-mini", "seed": 7, "temperature": 0.2, "max_tokens": 300,
-            "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}],
-        });
-        assert_eq!(sent, expected);
-        assert_eq!((governed.max_output, governed.choices), (Some(300), 1));
-    }
-
-    #[test]
-    fn a_client_may_ask_for_less_output_than_the_version_allows_but_not_for_more() {
-        let definition = json!({"model": "m", "parameters": {"max_tokens": 300}});
-        for (asked, allowed) in [(100, 100), (900, 300)] {
-            let body = format!(r#"{{"messages":[{{}}],"max_completion_tokens":{asked}}}"#);
-            let (governed, sent) = governed(&definition, &body).unwrap();
-            assert_eq!((governed.max_output, &sent["max_completion_tokens"]), (Some(allowed), &json!(allowed)));
-            assert!(sent.get("max_tokens").is_none());
-        }
-    }
-
-    #[test]
-    fn what_the_version_does_not_speak_of_stays_as_it_was_sent() {
-        let body = r#"{"messages":[{"role":"user","content":"\u00e9 \/ 1.0e+2"}],"x":{"b" : 1.10,"a":[ ]},"n":2}"#;
-        let (governed, _) = governed(&json!({"model": "m"}), body).unwrap();
-        let sent = String::from_utf8(governed.body).unwrap();
-        assert!(
-            sent.contains(r#""content":"\u00e9 \/ 1.0e+2""#) && sent.contains(r#""x":{"b" : 1.10,"a":[ ]}"#),
-            "{sent}"
-        );
-        assert_eq!((governed.choices, governed.max_output), (2, None));
-    }
-
-    #[test]
-    fn the_usage_of_a_stream_is_always_asked_for() {
-        let body = r#"{"messages":[{}],"stream":true,"stream_options":{"include_obfuscation":false}}"#;
-        let (_, sent) = governed(&json!({"model": "m"}), body).unwrap();
-        assert_eq!(sent["stream_options"], json!({"include_obfuscation": false, "include_usage": true}));
-        assert!(!ChatRequest::parse(body.as_bytes()).unwrap().wants_usage());
-    }
-
-    #[test]
-    fn only_the_versions_tools_may_be_offered() {
-        let definition = json!({"model": "m", "tools": ["create_ticket"]});
-        let body = |name: &str| {
-            format!(r#"{{"messages":[{{}}],"tools":[{{"type":"function","function":{{"name":"{name}"}}}}]}}"#)
-        };
-        assert!(governed(&definition, &body("create_ticket")).is_ok());
-        for foreign in ["send_email", "Create_ticket", "create_tick\u{435}t"] {
-            let refused = governed(&definition, &body(foreign));
-            assert!(
-                matches!(refused, Err(RequestError::ForeignTool { pointer, .. }) if pointer == "/tools/0"),
-                "{foreign}"
-            );
-        }
-    }
-
-    #[test]
-    fn functions_are_tools_by_their_older_name() {
-        let definition = json!({"model": "m", "tools": ["create_ticket"]});
-        let body = |name: &str| format!(r#"{{"messages":[{{}}],"functions":[{{"name":"{name}"}}]}}"#);
-        assert!(governed(&definition, &body("create_ticket")).is_ok());
-        let refused = governed(&definition, &body("send_email"));
-        assert!(matches!(refused, Err(RequestError::ForeignTool { pointer, .. }) if pointer == "/functions/0"));
-    }
-
-    #[test]
-    fn another_spelling_of_a_governed_field_is_refused() {
-        let definition = json!({"model": "m", "parameters": {"temperature": 0.2}});
-        for name in ["Model", "MODEL", "Tools", "\u{17f}tream", "max_to\u{212a}ens", "Temperature", "Api_Base"] {
-            let refused = governed(&definition, &format!(r#"{{"messages":[{{}}],"{name}":1}}"#));
-            assert!(
-                matches!(refused, Err(RequestError::Invalid { pointer, .. }) if pointer == format!("/{name}")),
-                "{name}"
-            );
-        }
-        assert!(governed(&definition, r#"{"messages":[{}],"topK":1,"Seed":2}"#).is_ok());
-    }
-
-    #[test]
-    fn the_versions_number_of_answers_bounds_the_call() {
-        let definition = json!({"model": "m", "parameters": {"n": 3, "max_tool_calls": 2, "max_tokens": 9}});
-        let (governed, sent) = governed(&definition, r#"{"messages":[{}],"n":1}"#).unwrap();
-        assert_eq!((governed.choices, &sent["n"]), (3, &json!(3)));
-        assert_eq!((&sent["max_tool_calls"], &sent["max_tokens"]), (&json!(2), &json!(9)));
-    }
-
-    #[test]
-    fn a_field_that_is_null_is_as_good_as_absent() {
-        let body = r#"{"messages":[{}],"stream":null,"stream_options":null,"n":null,"max_tokens":null,"tools":null}"#;
-        let (governed, sent) = governed(&json!({"model": "m"}), body).unwrap();
-        assert_eq!((governed.choices, governed.max_output), (1, None));
-        assert!(sent.get("max_tokens").is_none() && sent.get("stream_options").is_none());
-        assert!(matches!(
-            ChatRequest::parse(br#"{"messages":null}"#),
-            Err(RequestError::Invalid { pointer, .. }) if pointer == "/messages"
-        ));
-    }
-
-    #[test]
-    fn a_request_has_a_bounded_number_of_fields() {
-        let field = |at: usize| format!(r#","f{at}":0"#);
-        let body =
-            |count: usize| format!(r#"{{"messages":[{{}}]{}}}"#, (0..count).map(field).collect::<Vec<_>>().concat());
-        assert!(ChatRequest::parse(body(MAX_FIELDS - 1).as_bytes()).is_ok());
-        assert!(matches!(ChatRequest::parse(body(MAX_FIELDS).as_bytes()), Err(RequestError::Malformed(_))));
-    }
-
-    #[test]
-    fn a_tool_is_what_its_type_says_and_a_known_name_hides_no_other_kind() {
-        let definition = json!({"model": "m", "tools": ["create_ticket"]});
-        for (field, pointer, named) in [
-            (
-                r#""tools":[{"type":"mcp","server_url":"https://evil.example","function":{"name":"create_ticket"}}]"#,
-                "/tools/0",
-                "mcp",
-            ),
-            (r#""tools":[{"type":"web_search"}]"#, "/tools/0", "web_search"),
-            (r#""tools":[{"type":"custom","custom":{"name":"create_ticket"}}]"#, "/tools/0", "custom"),
-            (r#""functions":[{"name":"create_ticket"},{"name":"wipe"}]"#, "/functions/1", "wipe"),
-            (r#""web_search_options":{}"#, "/web_search_options", "web_search"),
-        ] {
-            let refused = governed(&definition, &format!(r#"{{"messages":[{{}}],{field}}}"#));
-            let Err(RequestError::ForeignTool { pointer: at, tool }) = refused else { panic!("{field}") };
-            assert_eq!((at.as_str(), tool.as_str()), (pointer, named));
-        }
-        assert!(governed(&definition, r#"{"messages":[{}],"functions":null,"web_search_options":null}"#).is_ok());
-    }
-
-    #[test]
-    fn messages_are_objects_so_that_what_goes_upstream_is_json() {
-        let definition = json!({"model": "m", "system_prompt": "Be kind."});
-        for (messages, place) in [("[[{}]]", "/messages/0"), ("[{},1]", "/messages/1"), ("[null]", "/messages/0")] {
-            let refused = governed(&definition, &format!(r#"{{"messages":{messages}}}"#));
-            assert!(matches!(refused, Err(RequestError::Invalid { pointer, .. }) if pointer == place), "{messages}");
-        }
-        assert!(governed(&definition, "{\"messages\":\n [ {} , {} ] }").is_ok());
-    }
-
-    #[test]
-    fn a_field_that_cannot_be_read_is_refused_in_plain_words() {
-        for (field, words) in [
-            (r#""n":-1"#, "invalid value: integer `-1`, expected a whole number from 0"),
-            (r#""tools":[1]"#, "invalid type: integer `1`, expected an object"),
-            (r#""tools":"x""#, "invalid type: string \"x\", expected an array"),
-        ] {
-            let refused = governed(&json!({"model": "m"}), &format!(r#"{{"messages":[{{}}],{field}}}"#));
-            assert_eq!(refused.err().map(|error| error.to_string()).as_deref(), Some(words));
-        }
-    }
-
-    #[test]
-    fn a_request_cannot_choose_its_upstream_and_a_wrong_field_is_named() {
-        for field in REROUTING {
-            let body = format!(r#"{{"messages":[{{}}],"{field}":"http://evil.example"}}"#);
-            assert!(matches!(ChatRequest::parse(body.as_bytes()), Err(RequestError::Rerouting(name)) if name == field));
-        }
-        for (body, field) in [
-            (r#"{"messages":[]}"#, "/messages"),
-            (r#"{"messages":"Hi"}"#, "/messages"),
-            (r#"{"messages":[{}],"stream":"yes"}"#, "/stream"),
-            (r#"{"messages":[{}],"max_tokens":-1}"#, "/max_tokens"),
-        ] {
-            let refused = ChatRequest::parse(body.as_bytes());
-            assert!(matches!(refused, Err(RequestError::Invalid { pointer, .. }) if pointer == field), "{body}");
-        }
-        for body in ["", "[]", "{", r#"{"messages":[{}],"messages":[{}]}"#] {
-            assert!(matches!(ChatRequest::parse(body.as_bytes()), Err(RequestError::Malformed(_))), "{body}");
-        }
-    }
-
-    #[test]
-    fn no_more_input_tokens_than_bytes_and_a_linked_picture_counts_much() {
-        let (plain, _) = governed(&json!({"model": "m"}), r#"{"messages":[{"role":"user","content":"Hi"}]}"#).unwrap();
-        assert_eq!(plain.input_bound, u64::try_from(plain.body.len()).unwrap());
-        let body = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b"}}]}]}"#;
-        let (linked, _) = governed(&json!({"model": "m"}), body).unwrap();
-        assert!(linked.input_bound > 8_192);
-        let (spelled, _) = governed(&json!({"model": "m"}), &body.replace("image_url", "image\\u005furl")).unwrap();
-        assert!(spelled.input_bound > 8_192);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,9 +15,10 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use usage::Tokens;
 
-use crate::flight::{Ending, Flight, STOPPED};
+use crate::flight::{Denial, Ending, Flight, STOPPED};
 use crate::recorder::Durable;
 use crate::sse::{self, Splitter};
+use crate::tools::Stop;
 use crate::wire;
 
 /// How long a stream may be silent.
@@ -77,6 +79,8 @@ pub struct Relay {
     flight: Flight,
     splitter: Splitter,
     tokens: Option<Tokens>,
+    /// A policy has refused a tool: nothing more is passed on, and what the call cost is waited for.
+    denied: Option<Box<Denial>>,
     ready: VecDeque<Bytes>,
     stage: Stage,
     silence: Pin<Box<Sleep>>,
@@ -102,6 +106,7 @@ impl Relay {
             flight,
             splitter: Splitter::default(),
             tokens: None,
+            denied: None,
             ready: VecDeque::new(),
             stage: Stage::Relaying,
             silence: Box::pin(tokio::time::sleep_until(now + IDLE)),
@@ -154,6 +159,9 @@ impl Relay {
     /// Passes events on. Bytes that hold whole events and nothing to hide pass as they are.
     fn take(&mut self, bytes: Bytes) {
         self.flight.answer.push(&bytes);
+        if self.flight.gate.is_some() {
+            return self.sift(&bytes);
+        }
         let at_boundary = self.splitter.is_empty();
         if self.splitter.push(&bytes).is_err() {
             return self.break_off("an event was longer than 4 MiB");
@@ -163,8 +171,7 @@ impl Relay {
             let data = sse::data(&event);
             if &*data == b"[DONE]" {
                 self.pass(passed.freeze());
-                let tokens = self.tokens.take();
-                return self.finish(&Ending::Completed(tokens), event);
+                return self.complete(event);
             }
             if self.is_hidden(&data) {
                 hidden = true;
@@ -174,6 +181,58 @@ impl Relay {
         }
         let untouched = at_boundary && !hidden && self.splitter.is_empty();
         self.pass(if untouched { bytes } else { passed.freeze() });
+    }
+
+    /// Passes events on as the gate lets them.
+    fn sift(&mut self, bytes: &[u8]) {
+        if self.splitter.push(bytes).is_err() {
+            return self.break_off("an event was longer than 4 MiB");
+        }
+        while let Some(event) = self.splitter.next() {
+            let data = sse::data(&event);
+            if &*data == b"[DONE]" {
+                return self.complete(event.clone());
+            }
+            if self.is_hidden(&data) || self.denied.is_some() {
+                continue;
+            }
+            let Some(gate) = self.flight.gate.as_deref_mut() else { continue };
+            let out = gate.event(event.clone(), &data);
+            if self.let_out(out).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Passes on what the gate lets out. It breaks where the answer cannot be read; after a refusal it goes on, so that
+    /// the upstream can still say what was used.
+    fn let_out(&mut self, out: Result<Bytes, Stop>) -> ControlFlow<()> {
+        match out {
+            Ok(bytes) => self.pass(bytes),
+            Err(Stop::Denied(refusal)) => self.denied = Some(Box::new(Denial::from(*refusal))),
+            Err(Stop::Unreadable(reason)) => {
+                self.break_off(reason);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Ends a stream that came to its end: `last` leaves when that is durable.
+    fn complete(&mut self, last: Bytes) {
+        if self.denied.is_none()
+            && let Some(gate) = self.flight.gate.as_deref_mut()
+        {
+            let out = gate.end();
+            if self.let_out(out).is_break() {
+                return;
+            }
+        }
+        if self.denied.is_some() {
+            return self.break_off("a policy refuses a tool of it");
+        }
+        let tokens = self.tokens.take();
+        self.finish(&Ending::Completed(tokens), last);
     }
 
     /// Notes what an event reports, and says whether it is one that only we asked for.
@@ -194,14 +253,23 @@ impl Relay {
     /// The upstream ended without a whole `[DONE]` event: complete if it only lacks its blank line, or reported what was
     /// used; broken off if not. An event without its end is none to its reader, and would swallow the one that says so.
     fn upstream_ended(&mut self) {
-        let (rest, tokens) = (self.splitter.rest(), self.tokens.take());
-        if tokens.is_some() || &*sse::data(&rest) == b"[DONE]" {
-            return self.finish(&Ending::Completed(tokens), rest);
+        let rest = self.splitter.rest();
+        let done = &*sse::data(&rest) == b"[DONE]";
+        if !done && self.tokens.is_none() {
+            return self.break_off("the upstream ended the stream early");
         }
-        self.break_off("the upstream ended the stream early");
+        // What has no end was not read, and may be read all the same.
+        let unread = !done && self.flight.gate.is_some();
+        self.complete(if unread { Bytes::new() } else { rest });
     }
 
+    /// Ends the stream before its end; by the refusal of a tool, if that came first.
     fn break_off(&mut self, reason: &'static str) {
+        if let Some(denial) = self.denied.take() {
+            let last = wire::refusal_event(&denial.refusal);
+            let tokens = self.tokens.take();
+            return self.finish(&Ending::Denied(tokens, denial), last);
+        }
         self.finish(&Ending::BrokenOff(reason), wire::error_event(reason));
     }
 

@@ -14,9 +14,17 @@ use usage::{Limit, PriceBook};
 pub(crate) struct View {
     /// The version of the configuration that it was built from.
     pub(crate) version: u64,
-    pub(crate) agents: HashMap<AgentId, Arc<Published>>,
+    pub(crate) agents: HashMap<AgentId, Runnable>,
     pub(crate) prices: PriceBook,
     pub(crate) limits: Vec<Arc<Limit>>,
+}
+
+/// An agent that can be called.
+#[derive(Debug)]
+pub(crate) struct Runnable {
+    pub(crate) version: Published,
+    /// The version's number, as policies read it.
+    pub(crate) number: String,
 }
 
 /// The views of all tenants.
@@ -68,10 +76,15 @@ fn load(tx: &mut SystemTx<'_>, tenant: TenantId, version: u64) -> Result<(Tenant
         let published = catalog::published(tx)?;
         Ok(View {
             version,
-            agents: published.into_iter().map(|one| (one.agent_id.clone(), Arc::new(one))).collect(),
+            agents: published.into_iter().map(runnable).collect(),
             prices: PriceBook::load(tx)?,
             limits: usage::limits(tx)?,
         })
     })?;
     Ok((tenant, Arc::new(view)))
+}
+
+fn runnable(version: Published) -> (AgentId, Runnable) {
+    let number = version.number.to_string();
+    (version.agent_id.clone(), Runnable { version, number })
 }

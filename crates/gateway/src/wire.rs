@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authz::{Cause, Forbidden};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
@@ -107,10 +108,28 @@ pub(crate) async fn collect(body: Incoming) -> Result<Bytes, ()> {
 
 /// An event that tells a stream's reader what went wrong, in the protocol's own form.
 pub(crate) fn error_event(message: &str) -> Bytes {
-    let error =
-        serde_json::json!({ "error": { "message": message, "type": "server_error", "code": null, "param": null } });
+    last_event(&serde_json::json!({ "message": message, "type": "server_error", "code": null, "param": null }))
+}
+
+/// An event that tells a stream's reader what is refused, in the protocol's own form.
+pub(crate) fn refusal_event(refusal: &Forbidden) -> Bytes {
+    let (code, basis) = match &refusal.cause {
+        Cause::Missing { .. } | Cause::NotFresh => ("forbidden", None),
+        Cause::Policy { basis, .. } => ("policy_denied", basis.as_ref()),
+        Cause::NeedsApproval { basis, .. } => ("approval_required", basis.as_ref()),
+    };
+    last_event(&serde_json::json!({
+        "message": refusal.to_string(),
+        "type": "permission_error",
+        "code": code,
+        "param": null,
+        "rule": basis.map(|basis| &basis.rule),
+    }))
+}
+
+fn last_event(error: &serde_json::Value) -> Bytes {
     let mut event = BytesMut::from(&b"data: "[..]);
-    event.extend_from_slice(error.to_string().as_bytes());
+    event.extend_from_slice(serde_json::json!({ "error": error }).to_string().as_bytes());
     event.extend_from_slice(b"\n\n");
     event.freeze()
 }
