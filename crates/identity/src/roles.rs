@@ -1,10 +1,13 @@
 //! Roles that a tenant defines for itself: none allows more than who makes it.
 
+use std::fmt;
+
 use authz::{Action, Caller, CustomRole, Forbidden, Permission, Permissions, RoleName};
-use kernel::{Cursor, GroupId, Moment, Page, PageSize, Text, UserId};
-use store::{Database, StoreError};
+use kernel::{Cursor, GroupId, Moment, Page, PageSize, ProviderId, Text, UserId};
+use store::{Database, ReadTx, StoreError};
 
 use crate::listing::{ListError, Listing};
+use crate::provider::Provider;
 use crate::{Beyond, TenantRole, entries, rules, store as rows};
 
 /// A role to be.
@@ -219,24 +222,47 @@ pub enum DeleteRoleError {
     #[error("the role is at revision {0}")]
     Stale(u64),
     /// Somebody has it.
-    #[error("the role is in use: {}", named(users, groups))]
-    InUse {
-        /// Users who have it, ten at most.
-        users: Vec<UserId>,
-        /// Groups that give it, ten at most.
-        groups: Vec<GroupId>,
-    },
+    #[error("the role is in use: {0}")]
+    InUse(Uses),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] StoreError),
 }
 
-fn named(users: &[UserId], groups: &[GroupId]) -> String {
-    let ids = users.iter().map(UserId::as_str).chain(groups.iter().map(GroupId::as_str));
-    ids.map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+/// Who has a role, or gives it: ten of each at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uses {
+    /// Users who have it.
+    pub users: Vec<UserId>,
+    /// Groups that give it.
+    pub groups: Vec<GroupId>,
+    /// Identity providers that give it.
+    pub providers: Vec<ProviderId>,
 }
 
-/// Deletes a role of the caller's tenant that nobody has.
+impl Uses {
+    fn of(tx: &mut ReadTx<'_>, role: &RoleName) -> Result<Self, StoreError> {
+        let (users, groups) = (rows::roles::holders(tx, role)?, rows::roles::givers(tx, role)?);
+        let gives = |provider: &Provider| provider.settings.role_map.values().any(|roles| roles.has(role));
+        let providers = rows::providers::providers(tx)?.into_iter().filter(gives).map(|provider| provider.id);
+        Ok(Self { users, groups, providers: providers.take(10).collect() })
+    }
+
+    fn is_none(&self) -> bool {
+        self.users.is_empty() && self.groups.is_empty() && self.providers.is_empty()
+    }
+}
+
+impl fmt::Display for Uses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let users = self.users.iter().map(UserId::as_str);
+        let groups = self.groups.iter().map(GroupId::as_str);
+        let ids = users.chain(groups).chain(self.providers.iter().map(ProviderId::as_str));
+        f.write_str(&ids.map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Deletes a role of the caller's tenant that nobody has and nothing gives.
 pub fn delete_role(
     db: &Database,
     caller: &Caller,
@@ -250,9 +276,9 @@ pub fn delete_role(
             return Err(DeleteRoleError::Stale(role.revision));
         }
         let wanted = RoleName::Custom(name.clone());
-        let (users, groups) = (rows::roles::holders(tx, &wanted)?, rows::roles::givers(tx, &wanted)?);
-        if !users.is_empty() || !groups.is_empty() {
-            return Err(DeleteRoleError::InUse { users, groups });
+        let uses = Uses::of(tx, &wanted)?;
+        if !uses.is_none() {
+            return Err(DeleteRoleError::InUse(uses));
         }
         rows::roles::delete_role(tx, name)?;
         Ok((entries::people::role_deleted(&role), ()))

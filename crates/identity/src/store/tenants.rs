@@ -1,7 +1,7 @@
 //! Tenants.
 
 use kernel::TenantId;
-use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
+use store::{ReadTx, StoreError, WriteTx, sql, values};
 
 use super::text;
 use crate::{Settings, Tenant};
@@ -42,13 +42,6 @@ pub(crate) fn save_tenant(tx: &mut WriteTx<'_>, tenant: &Tenant) -> Result<(), S
         values![name.as_str(), settings.to_json().to_string(), status, *revision],
     )?;
     Ok(())
-}
-
-/// Which configuration of the tenant this transaction sees.
-pub(crate) fn configuration_version(tx: &mut ReadTx<'_>) -> Result<u64, StoreError> {
-    let version =
-        tx.optional(sql!("SELECT version FROM config_versions WHERE tenant_id = $1"), values![], Row::get::<u64>);
-    version.map(Option::unwrap_or_default)
 }
 
 fn settings(text: &str) -> Result<Settings, StoreError> {

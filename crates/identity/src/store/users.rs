@@ -98,21 +98,6 @@ pub(crate) fn users(
     )
 }
 
-/// The users whose keys may be presented.
-pub(crate) fn key_holders(tx: &mut ReadTx<'_>) -> Result<Vec<User>, StoreError> {
-    tx.all(
-        sql!(
-            "SELECT user_id, kind, username, display_name, email, external_id, attributes, own_roles, roles, status,
-                    epoch, created_at, updated_at, revision
-               FROM users 
-              WHERE tenant_id = $1
-                AND user_id IN (SELECT user_id FROM api_keys WHERE tenant_id = $1)"
-        ),
-        values![],
-        read_user,
-    )
-}
-
 pub(crate) fn any_user(tx: &mut ReadTx<'_>) -> Result<bool, StoreError> {
     let found = tx.optional(sql!("SELECT user_id FROM users WHERE tenant_id = $1 LIMIT 1"), values![], |row| {
         row.get::<UserId>()

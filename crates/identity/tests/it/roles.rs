@@ -104,8 +104,8 @@ fn a_role_that_somebody_has_stays_and_says_who() {
         let user = world.user("rita", of("release_manager"));
         let group = world.group("Releases", of("release_manager"), &[]).group;
         let delete = |name| identity::delete_role(&tester.db, &tester.again(&world.bob), name, 1);
-        let Err(DeleteRoleError::InUse { users, groups }) = delete(&role.name) else { panic!("it was deleted") };
-        assert_eq!((users, groups), (vec![user.id.clone()], vec![group.id.clone()]), "not {}", alike.id);
+        let Err(DeleteRoleError::InUse(uses)) = delete(&role.name) else { panic!("it was deleted") };
+        assert_eq!((uses.users, uses.groups), (vec![user.id.clone()], vec![group.id.clone()]), "not {}", alike.id);
 
         let nothing = UserChange { expected_revision: 1, roles: Some(Roles::default()), ..UserChange::default() };
         identity::update_user(&tester.db, &tester.again(&world.bob), &user.id, nothing, &tester.moment()).unwrap();
