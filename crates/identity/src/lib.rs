@@ -108,7 +108,7 @@ pub use provisioning::{
 pub use refusal::{AuthError, Refusal, SessionRefusal, TokenRefusal};
 pub use roles::{
     CreateRole, CreateRoleError, DeleteRole, DeleteRoleError, NewRole, PermissionsRefused, ReadRoles, RoleChange,
-    RoleError, UpdateRole, UpdateRoleError, create_role, delete_role, role, roles, update_role,
+    RoleError, UpdateRole, UpdateRoleError, Uses, create_role, delete_role, role, roles, update_role,
 };
 pub use rotation::{
     MAX_OVERLAP_SECONDS, RevokeLeakedKey, RotateKey, RotateKeyError, Rotation, report_leaked, rotate_key,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use authz::{Actor, ActorKind, Attributes, Guard, Permission, Permissions, Role, RoleName, Roles, Standing};
+use authz::{Actor, ActorKind, Attributes, Guard, Permissions, Roles, Standing};
 use kernel::{ProviderId, TenantId, Timestamp, UserId};
 
 use crate::provider::Provider;
@@ -55,14 +55,9 @@ pub(crate) struct RevokedToken {
 }
 
 impl Realm {
-    /// What `roles` allow here. A role counts only where it can be given, whatever a row says.
+    /// Those of `roles` that count here, and what they allow.
     pub(crate) fn effective(&self, roles: &Roles) -> (Roles, Permissions) {
-        let belongs = |role: &&RoleName| (**role == RoleName::System(Role::PlatformAdmin)) == self.tenant.is_system();
-        let roles: Roles = roles.iter().filter(belongs).cloned().collect();
-        let allowed = self.book.permissions(&roles);
-        let platform = Permissions::NONE.with(Permission::TenantManage);
-        let allowed = if self.tenant.is_system() { allowed } else { allowed.without(platform) };
-        (roles, allowed)
+        self.book.effective(&self.tenant, roles)
     }
 }
 

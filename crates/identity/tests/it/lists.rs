@@ -21,7 +21,7 @@ fn names(world: &World<'_>, filter: &UserFilter) -> Vec<String> {
     }
 }
 
-fn inhabited<'t>(tester: &'t testkit::Tester) -> World<'t> {
+fn inhabited(tester: &testkit::Tester) -> World<'_> {
     let world = World::new(tester);
     for name in ["carol", "alice", "dave+ci@example.com", "dan_1", "danx1"] {
         tester.clock.advance_micros(1_000);
