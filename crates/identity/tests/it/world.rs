@@ -14,7 +14,7 @@ pub(crate) struct Look;
 
 impl authz::Action for Look {
     const NAME: &'static str = "test.look";
-    const PERMISSION: Option<authz::Permission> = None;
+    const PERMISSION: Option<Permission> = None;
 }
 
 pub(crate) struct World<'t> {
