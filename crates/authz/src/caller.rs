@@ -157,6 +157,8 @@ pub trait Action {
     const NAME: &'static str;
     /// What it needs; `None` for what every authenticated caller may do.
     const PERMISSION: Option<Permission>;
+    /// What policies are asked about, where that is finer than what roles must give.
+    const ASKED: Option<Permission> = Self::PERMISSION;
     /// Whether a session must have been signed in to just now: for what outlives the session.
     const SENSITIVE: bool = false;
 }
@@ -293,7 +295,7 @@ impl Caller {
             Grant { caller, obligations, basis, shadow, action: PhantomData }
         };
         self.precheck::<A>()?;
-        let (Some(permission), Some(guard)) = (A::PERMISSION, &self.0.standing.guard) else {
+        let (Some(permission), Some(guard)) = (A::ASKED, &self.0.standing.guard) else {
             return Ok(grant(Vec::new(), None, None));
         };
         let question = Question { caller: self, permission, resource, at: self.0.request.at, facts };

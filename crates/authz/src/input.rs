@@ -19,7 +19,8 @@ pub struct DecisionInput {
     pub kind: ActorKind,
     /// Its roles.
     pub roles: Roles,
-    /// What its roles and its credential's scopes allowed together.
+    /// What its roles and its credential's scopes allowed together; the permission that policies were asked about is
+    /// among them, unless the roles had refused already.
     pub permissions: Permissions,
     /// What its tenant kept about it.
     pub attributes: Attributes,
@@ -61,9 +62,8 @@ pub struct Known {
 pub struct NoInput(String);
 
 impl DecisionInput {
-    /// Appends what `question` depends on, as a JSON object, to be sealed beside an entry. Written by hand: this is
-    /// done for every call.
-    pub fn write(question: &Question<'_>, json: &mut Vec<u8>) {
+    /// Written by hand: this is done for every call.
+    fn write(question: &Question<'_>, permissions: Permissions, json: &mut Vec<u8>) {
         let Question { caller, permission, resource, at, facts } = *question;
         let standing = caller.standing();
         json.extend_from_slice(b"{\"id\":");
@@ -73,7 +73,7 @@ impl DecisionInput {
         json.extend_from_slice(b",\"roles\":");
         push_texts(json, standing.roles.iter().map(crate::RoleName::as_str));
         json.extend_from_slice(b",\"permissions\":");
-        push_texts(json, caller.permissions().iter().map(Permission::as_str));
+        push_texts(json, permissions.iter().map(Permission::as_str));
         json.extend_from_slice(b",\"attributes\":");
         push_attributes(json, &standing.attributes);
         json.extend_from_slice(b",\"permission\":");
@@ -89,7 +89,7 @@ impl DecisionInput {
         json.push(b'}');
     }
 
-    /// Reads what [`write`](Self::write) wrote.
+    /// Reads the `input` that [`Evidence`] wrote.
     pub fn parse(value: &Value) -> Result<Self, NoInput> {
         let no = |error: &dyn std::fmt::Display| NoInput(error.to_string());
         let stored = Stored::deserialize(value).map_err(|error| no(&error))?;
@@ -117,13 +117,16 @@ pub struct Evidence<'a> {
     verdict: Cow<'static, str>,
     basis: Option<&'a Basis>,
     shadow: Option<&'a Shadow>,
-    question: Option<&'a Question<'a>>,
+    /// What was asked, and what the roles allowed.
+    asked: Option<(&'a Question<'a>, Permissions)>,
 }
 
 impl<'a> Evidence<'a> {
     /// What is kept of `decided`, the answer to `question`.
     pub fn new<A>(question: &'a Question<'a>, decided: Result<&'a Grant<A>, &'a Forbidden>) -> Self {
-        let kept = |verdict, basis, shadow| Self { verdict, basis, shadow, question: Some(question) };
+        let given = question.caller.permissions();
+        let asked = Some((question, given.with(question.permission)));
+        let kept = |verdict, basis, shadow| Self { verdict, basis, shadow, asked };
         match decided {
             Ok(grant) if grant.obligations().is_empty() => kept("allow".into(), grant.basis(), grant.shadow()),
             Ok(grant) => {
@@ -131,9 +134,9 @@ impl<'a> Evidence<'a> {
                 kept(verdict.label().into(), grant.basis(), grant.shadow())
             }
             Err(Forbidden { cause, action: _ }) => match cause {
-                Cause::Missing { .. } => kept("deny".into(), None, None),
+                Cause::Missing { .. } => Self { asked: Some((question, given)), ..kept("deny".into(), None, None) },
                 // Not decided by roles or policies: there is nothing to replay.
-                Cause::NotFresh => Self { question: None, ..kept("deny".into(), None, None) },
+                Cause::NotFresh => Self { asked: None, ..kept("deny".into(), None, None) },
                 Cause::Policy { basis, shadow, reason: _ } => kept("deny".into(), basis.as_ref(), shadow.as_deref()),
                 Cause::NeedsApproval { basis, shadow, reason: _ } => {
                     kept("require_approval".into(), basis.as_ref(), shadow.as_deref())
@@ -144,16 +147,16 @@ impl<'a> Evidence<'a> {
 
     /// Appends it as a JSON object.
     pub fn write(&self, json: &mut Vec<u8>) {
-        let Self { verdict, basis, shadow, question } = self;
+        let Self { verdict, basis, shadow, asked } = self;
         push_decided(json, verdict, *basis);
         if let Some(Shadow { verdict, basis }) = shadow {
             json.extend_from_slice(b",\"shadow\":");
             push_decided(json, &verdict.label(), basis.as_ref());
             json.push(b'}');
         }
-        if let Some(question) = question {
+        if let Some((question, permissions)) = asked {
             json.extend_from_slice(b",\"input\":");
-            DecisionInput::write(question, json);
+            DecisionInput::write(question, *permissions, json);
         }
         json.push(b'}');
     }

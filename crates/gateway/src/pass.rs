@@ -69,13 +69,15 @@ impl Pass {
     }
 }
 
-/// Calling a tool that an answer asks for.
+/// Calling a tool that an answer asks for. Whoever may run an agent may let it call the tools that its published version
+/// lists; policies may take that away.
 #[derive(Debug)]
 pub(crate) struct UseTool;
 
 impl Action for UseTool {
     const NAME: &'static str = "gateway.tool";
-    const PERMISSION: Option<Permission> = Some(Permission::ToolExecute);
+    const PERMISSION: Option<Permission> = Some(Permission::AgentExecute);
+    const ASKED: Option<Permission> = Some(Permission::ToolExecute);
 }
 
 /// A tool may be called, unless that needs what nobody here can do along with it.
