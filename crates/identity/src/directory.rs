@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use authz::{Caller, Guard, Request};
+use jose::{Expected, KeySet};
 use kernel::{AgentId, KeyId, TenantId, Timestamp};
 use parking_lot::Mutex;
 use store::{Database, Reason, StoreError};
@@ -58,6 +59,10 @@ type Issuers = HashMap<String, Vec<Candidate>>;
 pub(crate) struct Candidate {
     pub(crate) tenant: TenantId,
     pub(crate) provider: Arc<Provider>,
+    /// What its tokens must say.
+    pub(crate) expected: Arc<Expected>,
+    /// Its keys, where they stand in its settings.
+    pub(crate) keys: Option<Arc<KeySet>>,
 }
 
 /// What is known of a tenant's share.
@@ -255,14 +260,13 @@ impl Directory {
 
     fn set_share(&self, tenant: &TenantId, share: Share) {
         let known = self.shares.load().get(tenant).cloned();
-        let before = match known {
-            Some(known) => known.swap(Arc::new(share)).providers.clone(),
-            None => {
-                let mut shares = HashMap::clone(&self.shares.load());
-                shares.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(share)));
-                self.shares.store(Arc::new(shares));
-                Vec::new()
-            }
+        let before = if let Some(known) = known {
+            known.swap(Arc::new(share)).providers.clone()
+        } else {
+            let mut shares = HashMap::clone(&self.shares.load());
+            shares.insert(tenant.clone(), Arc::new(ArcSwap::from_pointee(share)));
+            self.shares.store(Arc::new(shares));
+            Vec::new()
         };
         if self.share(tenant).is_none_or(|share| share.providers != before) {
             self.set_issuers();
@@ -273,8 +277,10 @@ impl Directory {
         let mut issuers = Issuers::new();
         for (tenant, share) in &**self.shares.load() {
             for provider in &share.load().providers {
-                let candidate = Candidate { tenant: tenant.clone(), provider: Arc::clone(provider) };
-                issuers.entry(provider.settings.issuer.clone()).or_default().push(candidate);
+                let settings = &provider.settings;
+                let (expected, keys) = (Arc::new(settings.expected()), settings.key_set().map(Arc::new));
+                let candidate = Candidate { tenant: tenant.clone(), provider: Arc::clone(provider), expected, keys };
+                issuers.entry(settings.issuer.clone()).or_default().push(candidate);
             }
         }
         self.issuers.store(Arc::new(issuers));

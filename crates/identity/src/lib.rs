@@ -52,7 +52,10 @@ mod access;
 mod attributes;
 mod directory;
 mod entries;
+mod exchange;
+mod failure;
 mod form;
+mod gate;
 mod groups;
 mod key;
 mod keys;
@@ -61,18 +64,24 @@ mod listing;
 mod local;
 mod model;
 mod networks;
+mod passwords;
 mod provider;
+mod providers;
 mod provisioning;
 mod refusal;
 mod roles;
 mod rotation;
 mod rules;
 mod session;
+mod sessions;
 mod settings;
+mod sign_in;
 mod standing;
 mod store;
 mod tenants;
 mod throttle;
+mod token;
+mod tokens;
 mod users;
 
 pub use access::{
@@ -82,7 +91,10 @@ pub use access::{
 pub use attributes::{AttributesError, UserAttributes};
 pub use directory::{Authenticated, Directory, Guards, unguarded};
 pub use entries::ACTIONS;
+pub use exchange::{Exchange, ExchangeError, ExchangeToken, exchange_token};
+pub use failure::{Cause, Failure};
 pub use form::{KeyFormatError, PresentedKey, SECRET_PATTERN};
+pub use gate::{FAILURES_PER_MINUTE, Gate, flush_failures, turn_away};
 pub use groups::{
     CreateGroup, CreateGroupError, DeleteGroup, GroupChange, GroupError, GroupFilter, GroupRefused, Members,
     MembersChange, NewGroup, ReadGroups, ReadOwnGroups, UpdateGroup, UpdateGroupError, create_group, delete_group,
@@ -101,7 +113,15 @@ pub use model::{
     UserKind, UserStatus, Username, UsernameError, WordError,
 };
 pub use networks::{MAX_NETWORKS, Networks, NetworksError};
+pub use passwords::{
+    ChangeOwnPassword, MAX_PASSWORD, MIN_PASSWORD, Password, PasswordChange, PasswordError, SetPassword,
+    SetPasswordError, set_password,
+};
 pub use provider::{Newcomer, Provider, ProviderKeys, ProviderSettings, ProviderSettingsError, Subject, TenantClaim};
+pub use providers::{
+    GiveByProvider, Link, ManageProviders, NewProvider, ProviderChange, ProviderError, ReadProviders, SecretEdit,
+    client_secret, create_provider, delete_provider, link_user, provider, providers, unlink_user, update_provider,
+};
 pub use provisioning::{
     Counted, PeopleFilter, Removal, RemovePerson, Slice, TeamFilter, people, person, remove_person, team, teams,
 };
@@ -115,12 +135,25 @@ pub use rotation::{
 };
 pub use rules::{AttributesRefused, Beyond, RolesRefused};
 pub use session::{Client, FRESH_SECONDS, IDLE_SECONDS, IssuedSession, LIFETIME_SECONDS, Session};
+pub use sessions::{
+    EndSession, EnterError, Entered, ReadOwnSessions, ReadSessions, RenewSession, SessionError, SignOutError,
+    SignOutEverywhere, SignOutUser, authenticate_session, csrf_token, end_session, is_csrf_token, renew_session,
+    sessions, sign_out_everywhere,
+};
 pub use settings::{Settings, SettingsError};
+pub use sign_in::{
+    PasswordSignIn, ProviderSignIn, ProvisionError, SignInError, provision, sign_in, sign_in_with_password,
+};
 pub use tenants::{
     CreateTenant, CreateTenantError, CreatedTenant, ListTenants, NewTenant, ReadOwnTenant, ReadTenant, TenantChange,
     TenantError, TenantFilter, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants, update_tenant,
 };
-pub use throttle::{Attempt, PER_ACCOUNT, PER_NETWORK, Throttle, Throttled};
+pub use throttle::{PER_ACCOUNT, PER_NETWORK, Throttled};
+pub use token::{IssuedToken, MAX_CHAIN, MAX_TOKEN_SECONDS, TOKEN_SECONDS};
+pub use tokens::{
+    Bearer, IssueToken, IssueTokenError, KeysOf, NewToken, RevokeOwnToken, RevokeToken, RevokeTokenError, TokenRef,
+    TokenSettings, Tokens, Verifier, issue_token, revoke_token,
+};
 pub use users::{
     CreateUser, CreateUserError, FirstRoles, ListUsers, NewUser, ReadOneself, ReadUser, StatusChange, UpdateUser,
     UpdateUserError, UserChange, UserError, UserFilter, UserSort, create_user, update_user, user, users,

@@ -119,8 +119,17 @@ pub fn issue_local_key(
     })
 }
 
-/// Taskforce itself, as a caller that needs no permission.
-pub(crate) fn itself(tenant: TenantId, part: Actor, at: &Moment<'_>) -> Caller {
-    #[expect(clippy::disallowed_methods, reason = "the identity crate vouches for Taskforce itself")]
-    Caller::authenticated(Standing::new(tenant, part, Roles::default()), Request::made(at))
+/// Taskforce itself, or nobody, as a caller that has no permission.
+pub(crate) fn itself(tenant: TenantId, actor: Actor, at: &Moment<'_>) -> Caller {
+    caller(tenant, actor, Request::made(at))
+}
+
+/// A part of Taskforce itself, within a request.
+pub(crate) fn itself_in(tenant: TenantId, part: &'static str, request: Request) -> Caller {
+    caller(tenant, Actor::system(part), request)
+}
+
+fn caller(tenant: TenantId, actor: Actor, request: Request) -> Caller {
+    #[expect(clippy::disallowed_methods, reason = "the identity crate vouches for Taskforce itself, and for nobody")]
+    Caller::authenticated(Standing::new(tenant, actor, Roles::default()), request)
 }

@@ -91,7 +91,7 @@ pub struct ProviderSettingsError {
 const MAX_MAPPED: usize = 256;
 
 impl ProviderSettings {
-    /// Settings with an issuer and one audience: keys as its metadata says, RS256, ES256 and EdDSA, the claims
+    /// Settings with an issuer and one audience: keys as its metadata says, RS256, ES256 and `EdDSA`, the claims
     /// `preferred_username` and `email`, no roles from claims, and no new users.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self {

@@ -21,15 +21,15 @@ const MINUTE: i64 = 60_000_000;
 
 /// Counts attempts. Each counts as a failure from its beginning, so that many at once are no way around.
 #[derive(Debug, Default)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     accounts: Counts<(String, Option<IpAddr>)>,
-    networks: Counts<Option<IpAddr>>,
+    networks: Counts<IpAddr>,
 }
 
 /// An attempt that is allowed and has not ended: it counts as failed until it succeeds.
 #[derive(Debug)]
 #[must_use = "an attempt that succeeds is to be taken back"]
-pub struct Attempt {
+pub(crate) struct Attempt {
     account: (String, Option<IpAddr>),
     at: Timestamp,
 }
@@ -110,23 +110,33 @@ impl<K: Eq + Hash + Clone> Counts<K> {
 }
 
 impl Throttle {
-    /// Begins an attempt at `account` from `address`, or refuses it.
-    pub fn begin(&mut self, account: &str, address: Option<IpAddr>, now: Timestamp) -> Result<Attempt, Throttled> {
+    /// Begins an attempt at `account` from `address`, or refuses it. An attempt from no address is one within Taskforce,
+    /// such as at one's own password.
+    pub(crate) fn begin(
+        &mut self,
+        account: &str,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Attempt, Throttled> {
         let network = address.map(network_of);
         let account = (account.to_owned(), network);
-        let refusal = self.accounts.refusal(&account, PER_ACCOUNT, now);
-        if let Some(refusal) = refusal.or_else(|| self.networks.refusal(&network, PER_NETWORK, now)) {
+        let by_network = network.and_then(|network| self.networks.refusal(&network, PER_NETWORK, now));
+        if let Some(refusal) = self.accounts.refusal(&account, PER_ACCOUNT, now).or(by_network) {
             return Err(refusal);
         }
         self.accounts.count(&account, now);
-        self.networks.count(&network, now);
+        if let Some(network) = network {
+            self.networks.count(&network, now);
+        }
         Ok(Attempt { account, at: now })
     }
 
     /// The attempt succeeded: it and the failures before it are forgiven to the account, and it to the network.
-    pub fn succeeded(&mut self, attempt: Attempt) {
+    pub(crate) fn succeeded(&mut self, attempt: Attempt) {
         let Attempt { account, at } = attempt;
-        self.networks.take_back(&account.1, at);
+        if let Some(network) = account.1 {
+            self.networks.take_back(&network, at);
+        }
         self.accounts.windows.remove(&account);
     }
 }

@@ -7,7 +7,7 @@ use authz::{ActorKind, Attributes, Guard};
 use kernel::{TenantId, Timestamp, UserId};
 use store::{ReadTx, StoreError};
 
-use super::realm::{Principal, Realm, RevokedToken, Share};
+use super::realm::{Principal, Realm, Share};
 use super::table::{Previous, Record, Secret, Used, name_of};
 use crate::store as rows;
 use crate::{ProviderStatus, TenantStatus, UserKind, UserStatus};
@@ -40,7 +40,7 @@ pub(super) fn share(
         users,
         providers: providers.filter(|provider| provider.status == ProviderStatus::Active).map(Arc::new).collect(),
         links: links.map(|(provider, subject, user)| ((provider, subject), user)).collect(),
-        revoked: revoked.map(|(digest, user, expires_at)| (digest, RevokedToken { user, expires_at })).collect(),
+        revoked: revoked.map(|token| (token.digest, token.user)).collect(),
     }))
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use authz::{Actor, ActorKind, Attributes, Guard, Permissions, Roles, Standing};
-use kernel::{ProviderId, TenantId, Timestamp, UserId};
+use kernel::{ProviderId, TenantId, UserId};
 
 use crate::provider::Provider;
 use crate::rules::RoleBook;
@@ -43,15 +43,8 @@ pub(crate) struct Share {
     pub(crate) users: HashMap<UserId, Arc<Principal>>,
     pub(crate) providers: Vec<Arc<Provider>>,
     pub(crate) links: HashMap<(ProviderId, Digest), UserId>,
-    pub(crate) revoked: HashMap<Digest, RevokedToken>,
-}
-
-/// A token that is refused before its time is over.
-#[derive(Debug)]
-pub(crate) struct RevokedToken {
-    /// Whose token it must be to be meant; `None` for anybody's.
-    pub(crate) user: Option<UserId>,
-    pub(crate) expires_at: Timestamp,
+    /// Tokens that are refused before their time is over, and whose they must be to be meant; `None` for anybody's.
+    pub(crate) revoked: HashMap<Digest, Option<UserId>>,
 }
 
 impl Realm {

@@ -56,19 +56,23 @@ pub(crate) fn links(tx: &mut ReadTx<'_>) -> Result<Vec<(ProviderId, [u8; 32], Us
     )
 }
 
-/// Tokens that were revoked and have not ended: their digests, whose they must be, and when they end.
-pub(crate) fn revoked_tokens(
-    tx: &mut ReadTx<'_>,
-    now: Timestamp,
-) -> Result<Vec<([u8; 32], Option<UserId>, Timestamp)>, StoreError> {
+/// A token that is refused before its time is over.
+pub(crate) struct RevokedToken {
+    pub(crate) digest: [u8; 32],
+    /// Whose it must be to be meant; `None` for anybody's.
+    pub(crate) user: Option<UserId>,
+}
+
+/// Tokens that were revoked and have not ended before `since`.
+pub(crate) fn revoked_tokens(tx: &mut ReadTx<'_>, since: Timestamp) -> Result<Vec<RevokedToken>, StoreError> {
     tx.all(
-        sql!("SELECT token_hash, user_id, expires_at FROM revoked_tokens WHERE tenant_id = $1 AND expires_at > $2"),
-        values![now],
+        sql!("SELECT token_hash, user_id FROM revoked_tokens WHERE tenant_id = $1 AND expires_at > $2"),
+        values![since],
         |row| {
-            let (hash, user, expires_at) = (super::digest(row)?, row.get::<String>()?, row.get()?);
+            let (digest, user) = (super::digest(row)?, row.get::<String>()?);
             let user = if user.is_empty() { None } else { Some(user) };
             let user = user.map(|user| user.parse().map_err(|_| StoreError::Decode("a user id"))).transpose()?;
-            Ok((hash, user, expires_at))
+            Ok(RevokedToken { digest, user })
         },
     )
 }
