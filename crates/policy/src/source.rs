@@ -74,6 +74,9 @@ pub(crate) fn read(source: &str) -> Result<BTreeMap<PolicyId, Rule>, Invalid> {
     if source.len() > MAX_SOURCE {
         return Err(at_start(format!("policies have at most {MAX_SOURCE} bytes")));
     }
+    if let Some(offset) = source.find('\0') {
+        return Err(Invalid(vec![fault(source, offset, None, "policies have no U+0000".to_owned())]));
+    }
     let parsed: PolicySet = source.parse().map_err(|errors: cedar_policy::ParseErrors| {
         Invalid(errors.iter().map(|error| detailed(source, None, &DetailedError::from(error))).collect())
     })?;
@@ -161,13 +164,16 @@ fn check(source: &str, rules: &BTreeMap<PolicyId, Rule>) -> Vec<Fault> {
     };
     let result = Vocabulary::get().validator.validate(&set, ValidationMode::Strict);
     let named = |id: &PolicyId| Some(id.to_string());
-    let errors =
-        result.validation_errors().map(|error| detailed(source, named(error.policy_id()), &DetailedError::from(error)));
-    let warnings = result
-        .validation_warnings()
-        .filter(|warning| counts(warning))
-        .map(|warning| detailed(source, named(warning.policy_id()), &DetailedError::from(warning)));
-    let mut faults: Vec<Fault> = errors.chain(warnings).collect();
+    let errors = result.validation_errors();
+    let mut faults: Vec<Fault> =
+        errors.map(|error| detailed(source, named(error.policy_id()), &DetailedError::from(error))).collect();
+    if faults.is_empty() {
+        // What follows from an error is told as a warning too: only alone is it news.
+        let warnings = result.validation_warnings().filter(|warning| counts(warning));
+        faults = warnings
+            .map(|warning| detailed(source, named(warning.policy_id()), &DetailedError::from(warning)))
+            .collect();
+    }
     faults.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
     // A fault in an expression is told once for each type of thing that the rule can be about: the first says it.
     faults.dedup_by_key(|fault| (fault.line, fault.column));

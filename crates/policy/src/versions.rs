@@ -190,8 +190,7 @@ pub(crate) fn active(tx: &mut ReadTx<'_>) -> Result<Option<Rules>, StoreError> {
     let Some(number) = store::state(tx)?.active else {
         return Ok(None);
     };
-    let detail = store::version(tx, number)?.ok_or(StoreError::Decode("the number of a version"))?;
-    Ok(Rules::read(&detail.source).ok())
+    Ok(store::version(tx, number)?.and_then(|detail| Rules::read(&detail.source).ok()))
 }
 
 /// Every role of the tenant.

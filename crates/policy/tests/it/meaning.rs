@@ -1,67 +1,70 @@
 //! What policies mean, in tables.
 
-use authz::{ActorKind, Permission, Permissions};
+use authz::{ActorKind, DecisionInput, Permission, Permissions};
 
 use crate::given::{executing, input, line, rules};
 
+/// What makes a condition hold.
+type Change = fn(&mut DecisionInput);
+
+/// Conditions over every fact there is.
+const CONDITIONS: &[(&str, Change)] = &[
+    (r#"principal == User::"usr_olivia""#, |_| {}),
+    ("principal is User", |_| {}),
+    ("principal is Service", |i| i.kind = ActorKind::Service),
+    (r#"principal.id == "usr_olivia""#, |_| {}),
+    (r#"principal.roles.contains("night-shift")"#, |_| {}),
+    (
+        r#"principal.attributes.text.hasTag("department") && principal.attributes.text.getTag("department") == "finance""#,
+        |_| {},
+    ),
+    (r#"principal.attributes.number.hasTag("level") && principal.attributes.number.getTag("level") >= 3"#, |_| {}),
+    (r#"principal.attributes.flag.hasTag("trained") && principal.attributes.flag.getTag("trained")"#, |_| {}),
+    (
+        r#"principal.attributes.list.hasTag("regions") && principal.attributes.list.getTag("regions").contains("eu")"#,
+        |_| {},
+    ),
+    (r#"principal.attributes.names.contains("level")"#, |_| {}),
+    (r#"resource == Agent::"agt_1""#, |_| {}),
+    (
+        r#"context.time < datetime("2027-01-15T08:00:00.001Z") && context.time >= datetime("2027-01-15T08:00:00Z")"#,
+        |_| {},
+    ),
+    (r#"context["\u{74}ime"] <= datetime("2027-01-15T08:00:00Z")"#, |_| {}),
+    ("context.hour == 8 && context.weekday == 5", |_| {}),
+    (r#"context has agent && context.agent == "agt_1""#, |i| i.facts.agent = Some("agt_1".into())),
+    (r#"context has version && context.version == "1.2.0""#, |i| i.facts.version = Some("1.2.0".into())),
+    (r#"context has model && context.model like "gpt-*""#, |i| i.facts.model = Some("gpt-4o".into())),
+    (r#"context has tool && context.tool == "refund""#, |i| i.facts.tool = Some("refund".into())),
+    (r#"context.tools.contains("refund")"#, |i| i.facts.tools = vec!["refund".into()]),
+    (r#"context has cost && context.cost.lessThanOrEqual(decimal("0.25"))"#, |i| {
+        i.facts.cost_nanos = Some(250_000_000);
+    }),
+    (r#"context has data_class && context.data_class == "internal""#, |i| i.facts.data_class = Some("internal".into())),
+    (r#"context.arguments.number.hasTag("amount") && context.arguments.number.getTag("amount") > 1000"#, |i| {
+        i.facts.arguments = Some(r#"{"amount": 1001}"#.into());
+    }),
+    (
+        r#"context.arguments.decimal.hasTag("payment/amount") && context.arguments.decimal.getTag("payment/amount").greaterThan(decimal("10.0"))"#,
+        |i| {
+            i.facts.arguments = Some(r#"{"payment": {"amount": 10.01}}"#.into());
+        },
+    ),
+    (r#"context.arguments.list.hasTag("to") && ["a@x"].containsAny(context.arguments.list.getTag("to"))"#, |i| {
+        i.facts.arguments = Some(r#"{"to": ["b@x", "a@x"]}"#.into());
+    }),
+    (r#"context.arguments.text.hasTag("to/0") && context.arguments.text.getTag("to/0") == "b@x""#, |i| {
+        i.facts.arguments = Some(r#"{"to": ["b@x", "a@x"]}"#.into());
+    }),
+    (r#"context.arguments.names.contains("bcc")"#, |i| i.facts.arguments = Some(r#"{"bcc": null}"#.into())),
+];
+
 #[test]
 fn a_condition_over_each_fact_is_met_by_that_fact_alone() {
-    let cases: &[(&str, fn(&mut authz::DecisionInput))] = &[
-        (r#"principal == User::"usr_olivia""#, |_| {}),
-        (r#"principal is User"#, |_| {}),
-        (r#"principal is Service"#, |i| i.kind = ActorKind::Service),
-        (r#"principal.id == "usr_olivia""#, |_| {}),
-        (r#"principal.roles.contains("night-shift")"#, |_| {}),
-        (
-            r#"principal.attributes.text.hasTag("department") && principal.attributes.text.getTag("department") == "finance""#,
-            |_| {},
-        ),
-        (r#"principal.attributes.number.hasTag("level") && principal.attributes.number.getTag("level") >= 3"#, |_| {}),
-        (r#"principal.attributes.flag.hasTag("trained") && principal.attributes.flag.getTag("trained")"#, |_| {}),
-        (
-            r#"principal.attributes.list.hasTag("regions") && principal.attributes.list.getTag("regions").contains("eu")"#,
-            |_| {},
-        ),
-        (r#"principal.attributes.names.contains("level")"#, |_| {}),
-        (r#"resource == Agent::"agt_1""#, |_| {}),
-        (
-            r#"context.time < datetime("2027-01-15T08:00:00.001Z") && context.time >= datetime("2027-01-15T08:00:00Z")"#,
-            |_| {},
-        ),
-        (r#"context["\u{74}ime"] <= datetime("2027-01-15T08:00:00Z")"#, |_| {}),
-        (r#"context.hour == 8 && context.weekday == 5"#, |_| {}),
-        (r#"context has agent && context.agent == "agt_1""#, |i| i.facts.agent = Some("agt_1".into())),
-        (r#"context has version && context.version == "1.2.0""#, |i| i.facts.version = Some("1.2.0".into())),
-        (r#"context has model && context.model like "gpt-*""#, |i| i.facts.model = Some("gpt-4o".into())),
-        (r#"context has tool && context.tool == "refund""#, |i| i.facts.tool = Some("refund".into())),
-        (r#"context.tools.contains("refund")"#, |i| i.facts.tools = vec!["refund".into()]),
-        (r#"context has cost && context.cost.lessThanOrEqual(decimal("0.25"))"#, |i| {
-            i.facts.cost_nanos = Some(250_000_000)
-        }),
-        (r#"context has data_class && context.data_class == "internal""#, |i| {
-            i.facts.data_class = Some("internal".into())
-        }),
-        (r#"context.arguments.number.hasTag("amount") && context.arguments.number.getTag("amount") > 1000"#, |i| {
-            i.facts.arguments = Some(r#"{"amount": 1001}"#.into());
-        }),
-        (
-            r#"context.arguments.decimal.hasTag("payment/amount") && context.arguments.decimal.getTag("payment/amount").greaterThan(decimal("10.0"))"#,
-            |i| {
-                i.facts.arguments = Some(r#"{"payment": {"amount": 10.01}}"#.into());
-            },
-        ),
-        (r#"context.arguments.list.hasTag("to") && ["a@x"].containsAny(context.arguments.list.getTag("to"))"#, |i| {
-            i.facts.arguments = Some(r#"{"to": ["b@x", "a@x"]}"#.into());
-        }),
-        (r#"context.arguments.text.hasTag("to/0") && context.arguments.text.getTag("to/0") == "b@x""#, |i| {
-            i.facts.arguments = Some(r#"{"to": ["b@x", "a@x"]}"#.into());
-        }),
-        (r#"context.arguments.names.contains("bcc")"#, |i| i.facts.arguments = Some(r#"{"bcc": null}"#.into())),
-    ];
-    for (condition, met) in cases {
+    for (condition, met) in CONDITIONS {
         let source = format!("@id(\"only\") permit (principal, action, resource) when {{ {condition} }};");
         assert_eq!(line(&executing(&source, met)), "allow by only", "{condition}");
-        let unmet = |i: &mut authz::DecisionInput| {
+        let unmet = |i: &mut DecisionInput| {
             met(i);
             i.id = "usr_else".into();
             i.kind = if i.kind == ActorKind::User { ActorKind::Service } else { ActorKind::User };
@@ -89,10 +92,8 @@ fn on_an_action_that_no_policy_mentions_the_roles_word_stands() {
 fn a_policy_without_an_action_governs_every_action_but_the_two_that_repair_it() {
     let rules = rules(r#"@id("none") forbid (principal, action, resource);"#);
     for permission in Permission::ALL {
-        let expected = match permission {
-            Permission::PolicyManage | Permission::TenantManage => "allow by none",
-            _ => "deny by none",
-        };
+        let free = matches!(permission, Permission::PolicyManage | Permission::TenantManage);
+        let expected = if free { "allow by none" } else { "deny by none" };
         assert_eq!(line(&rules.replay(&input(*permission, None))), expected, "{permission}");
     }
 }
@@ -124,7 +125,7 @@ fn a_rule_for_one_thing_never_matches_a_question_about_none() {
             "deny by default",
             "deny by default",
         ),
-        (r#"permit (principal, action, resource is Agent)"#, "allow by one", "allow by one", "allow by one"),
+        ("permit (principal, action, resource is Agent)", "allow by one", "allow by one", "allow by one"),
     ] {
         let source = format!("@id(\"one\") {rule};");
         let said = |resource: Option<&str>| line(&executing(&source, |i| i.resource = resource.map(str::to_owned)));
@@ -186,7 +187,7 @@ fn a_permission_that_the_roles_lack_is_refused_before_a_policy_is_asked() {
 fn arguments_that_cannot_be_read_are_refused_where_a_policy_looks_at_them() {
     let looks = r#"@id("all") permit (principal, action, resource);
         @id("large") forbid (principal, action, resource) when { context.arguments.number.hasTag("n") && context.arguments.number.getTag("n") > 5 };"#;
-    let twice = |i: &mut authz::DecisionInput| i.facts.arguments = Some(r#"{"n": 1, "n": 9}"#.into());
+    let twice = |i: &mut DecisionInput| i.facts.arguments = Some(r#"{"n": 1, "n": 9}"#.into());
     let word = executing(looks, twice);
     assert_eq!(line(&word), "deny by default");
     assert!(word.reason.contains("duplicate field `n`"), "{}", word.reason);
