@@ -5,6 +5,10 @@
 //! is no SQL, no lock that is held across a wait, and no sync of the disk; the request's entry is durable before the
 //! first byte of the answer leaves, the entry of its end before the last.
 //!
+//! **Invariant:** roles and the tenant's policies are asked before anything is forwarded, and where policies govern tools,
+//! before any part of a tool call reaches the client. What was decided, and on what, is sealed with the call. A call that
+//! a policy wants approved passes once with the approval of somebody else; tool calls that need one are refused.
+//!
 //! **Invariant:** a call goes to an upstream that an administrator configured, with the model and the settings of the
 //! agent's published version. This is the only crate that opens connections to the outside.
 //!

@@ -21,7 +21,7 @@ pub struct Backtest {
     pub since: Timestamp,
     /// And until then.
     pub until: Timestamp,
-    /// How many calls there were.
+    /// How many calls there were, and calls of tools.
     pub looked_at: u64,
     /// How many of them cannot be decided again: what they depended on was erased, or not kept.
     pub not_replayable: u64,
@@ -65,7 +65,7 @@ pub struct Example {
 const EXAMPLES: usize = 10;
 
 /// How many entries are read at once.
-const STRIDE: u64 = 1_000;
+const STRIDE: u64 = 250;
 
 impl Backtest {
     /// How many approvals a day it would have asked for.
@@ -77,16 +77,18 @@ impl Backtest {
     }
 
     fn add(&mut self, entered: &Entered, rules: Option<&Rules>) {
-        let kept = match entered.decision() {
-            Some(kept) => kept,
-            // A refusal of something that is no call, or the details are gone.
-            None if !entered.call => return,
-            None => {
-                self.looked_at += 1;
-                self.not_replayable += 1;
-                return;
-            }
-        };
+        let decisions = entered.decisions();
+        // The end of a call need not have decided about anything; its beginning has.
+        if decisions.is_empty() && entered.decides {
+            self.looked_at += 1;
+            self.not_replayable += 1;
+        }
+        for kept in decisions {
+            self.again(entered, kept, rules);
+        }
+    }
+
+    fn again(&mut self, entered: &Entered, kept: Kept, rules: Option<&Rules>) {
         self.looked_at += 1;
         let Some(input) = kept.input.as_ref().and_then(|input| DecisionInput::parse(input).ok()) else {
             self.not_replayable += 1;
@@ -122,12 +124,17 @@ fn again(rules: Option<&Rules>, input: &DecisionInput) -> Word {
 }
 
 impl Entered {
-    fn decision(&self) -> Option<Kept> {
-        #[derive(Deserialize)]
+    /// What was decided about the call, and about the tools that its answer asked for.
+    fn decisions(&self) -> Vec<Kept> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
         struct Payload {
             decision: Option<Kept>,
+            tool_decisions: Vec<Kept>,
         }
-        serde_json::from_slice::<Payload>(self.payload.as_deref()?).ok()?.decision
+        let payload = self.payload.as_deref().and_then(|payload| serde_json::from_slice::<Payload>(payload).ok());
+        let Payload { decision, tool_decisions } = payload.unwrap_or_default();
+        decision.into_iter().chain(tool_decisions).collect()
     }
 }
 

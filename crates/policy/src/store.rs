@@ -120,8 +120,8 @@ pub(crate) fn written_at(tx: &mut ReadTx<'_>, seq: u64) -> Result<Option<Timesta
 pub(crate) struct Entered {
     pub(crate) seq: u64,
     pub(crate) at: Timestamp,
-    /// Whether it is a call for certain: refusals are of everything.
-    pub(crate) call: bool,
+    /// Whether it says what was decided about a call. Its end says only what was decided about tools, if anything was.
+    pub(crate) decides: bool,
     /// Its details; `None` where they are gone.
     pub(crate) payload: Option<Vec<u8>>,
 }
@@ -129,14 +129,15 @@ pub(crate) struct Entered {
 /// The salt that a sealed payload begins with.
 const SALT: usize = 32;
 
-/// The calls and refusals among the entries from `from` to before `until`, with their details opened.
+/// What was decided about calls and tools among the entries from `from` to before `until`, with their details opened.
 pub(crate) fn entered(tx: &mut ReadTx<'_>, from: u64, until: u64) -> Result<Vec<Entered>, StoreError> {
     let rows = tx.all(
         sql!(
             "SELECT e.seq, e.at, e.action, p.sealed FROM ledger_entries e
                LEFT JOIN ledger_payloads p ON p.tenant_id = e.tenant_id AND p.seq = e.seq
               WHERE e.tenant_id = $1 AND e.seq >= $2 AND e.seq < $3
-                AND e.action IN ('gateway.call.requested', 'request.refused')
+                AND e.action IN ('gateway.call.requested', 'gateway.call.refused', 'gateway.call.completed',
+                                 'gateway.call.failed', 'gateway.call.aborted')
               ORDER BY e.seq"
         ),
         values![from, until],
@@ -144,7 +145,8 @@ pub(crate) fn entered(tx: &mut ReadTx<'_>, from: u64, until: u64) -> Result<Vec<
     )?;
     let opened = rows.into_iter().map(|(seq, at, action, sealed)| {
         let payload = sealed.map_or(Ok(None), |sealed| open(tx, seq, &sealed))?;
-        Ok(Entered { seq, at, call: action == "gateway.call.requested", payload })
+        let decides = matches!(&*action, "gateway.call.requested" | "gateway.call.refused");
+        Ok(Entered { seq, at, decides, payload })
     });
     opened.collect()
 }

@@ -21,7 +21,7 @@ fn call(t: &Tester, policies: &Policies, caller: &Caller, agent: &str) {
     let entry = if decided.is_ok() {
         Entry::new("gateway.call.requested", Resource::new("call", "call_1"))
     } else {
-        Entry::new("request.refused", Resource::new("call", "call_1")).with_outcome(Outcome::Refused)
+        Entry::new("gateway.call.refused", Resource::new("call", "call_1")).with_outcome(Outcome::Refused)
     };
     append(t, &caller, entry.with_payload_bytes(payload));
 }
@@ -115,6 +115,7 @@ fn what_was_erased_or_not_kept_is_counted_and_not_guessed() {
         let who = two_days(t);
         let bare = Entry::new("gateway.call.requested", Resource::new("call", "call_2"));
         append(t, &who.olivia, bare.clone());
+        append(t, &who.olivia, Entry::new("gateway.call.completed", Resource::new("call", "call_2")));
         append(t, &who.olivia, bare.with_payload(&serde_json::json!({ "decision": { "verdict": "allow" } })));
         append(
             t,
@@ -141,5 +142,30 @@ fn nobody_sees_another_tenants_calls_and_an_operator_sees_none() {
         let invalid = policy::backtest(&t.db, &who.bob, Some("permit"), since, &t.moment());
         assert!(matches!(invalid, Err(BacktestError::Invalid(_))));
         assert_eq!(made(t, &who.bob, ASKING).number, 2);
+    });
+}
+
+#[test]
+fn tools_that_answers_asked_for_are_decided_again_too() {
+    on_both_engines(|t| {
+        let since = t.moment().now();
+        let who = people(t);
+        let facts = Facts { tool: Some("send_email"), arguments: Some("{}"), ..Facts::default() };
+        let (caller, permission, at) = (&who.olivia, Permission::ToolExecute, who.olivia.request().at);
+        let question = Question { caller, permission, resource: Some("send_email"), at, facts: &facts };
+        let decided = who.olivia.authorize_with::<Anything>("send_email", &facts);
+        let mut payload = b"{\"answer\":\"...\",\"tool_decisions\":[".to_vec();
+        Evidence::new(&question, decided.as_ref()).write(&mut payload);
+        payload.extend_from_slice(b"]}");
+        append(
+            t,
+            &who.olivia,
+            Entry::new("gateway.call.completed", Resource::new("call", "call_1")).with_payload_bytes(payload),
+        );
+        let forbids =
+            r#"@id("no-mail") forbid (principal, action == Action::"tool:execute", resource == Tool::"send_email");"#;
+        let report = policy::backtest(&t.db, &who.bob, Some(forbids), since, &t.moment()).unwrap();
+        let changes: Vec<_> = report.changes.iter().map(|change| (&*change.from, &*change.to, change.count)).collect();
+        assert_eq!((report.looked_at, report.not_replayable, changes), (1, 0, vec![("allow", "deny", 1)]));
     });
 }
