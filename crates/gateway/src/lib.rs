@@ -10,7 +10,7 @@
 //! a policy wants approved passes once with the approval of somebody else; tool calls that need one are refused.
 //!
 //! **Invariant:** a call goes to an upstream that an administrator configured, with the model and the settings of the
-//! agent's published version. This is the only crate that opens connections to the outside.
+//! agent's published version.
 //!
 //! ```
 //! use gateway::{ChatRequest, RequestError};
