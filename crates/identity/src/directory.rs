@@ -155,6 +155,11 @@ impl Directory {
         self.share(tenant).map(|share| Arc::clone(&share.settings))
     }
 
+    /// The active providers of a tenant; none for one that does not exist.
+    pub fn providers(&self, tenant: &TenantId) -> Vec<Arc<Provider>> {
+        self.share(tenant).map(|share| share.providers.clone()).unwrap_or_default()
+    }
+
     /// Says that this node has not heard from the database for too long, or that it has again. Meanwhile nobody is let
     /// in: nobody knows what was revoked.
     pub fn set_stale(&self, stale: bool) {
@@ -183,14 +188,11 @@ impl Directory {
         Ok(())
     }
 
-    /// Reads those tenants anew whose configuration was changed elsewhere, and names them. Called every quarter of a
-    /// second it bounds how long a revoked key lives on other nodes. A tenant that cannot be read does not keep the
-    /// others from being read; it is tried again the next time.
+    /// Reads those tenants anew that [`Directory::changed`] names. Called every quarter of a second it bounds how long a
+    /// revoked key lives on other nodes. A tenant that cannot be read does not keep the others from being read; it is
+    /// tried again the next time.
     pub fn refresh_changed(&self, db: &Database) -> Result<Vec<TenantId>, StoreError> {
-        #[expect(clippy::disallowed_methods, reason = "the configuration versions of all tenants are compared")]
-        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general over its lifetime")]
-        let current = db.system(Reason::Snapshot, |tx| tx.tenants())?;
-        let changed = self.behind(current);
+        let changed = self.changed(db)?;
         let (mut refreshed, mut failure) = (Vec::with_capacity(changed.len()), None);
         for tenant in changed {
             match self.refresh(db, &tenant) {
@@ -199,6 +201,14 @@ impl Directory {
             }
         }
         failure.map_or(Ok(refreshed), Err)
+    }
+
+    /// The tenants whose configuration was changed elsewhere.
+    pub fn changed(&self, db: &Database) -> Result<Vec<TenantId>, StoreError> {
+        #[expect(clippy::disallowed_methods, reason = "the configuration versions of all tenants are compared")]
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general over its lifetime")]
+        let current = db.system(Reason::Snapshot, |tx| tx.tenants())?;
+        Ok(self.behind(current))
     }
 
     /// Writes down when keys were last used, for those used since the last time. To be called each minute: a key's use

@@ -39,6 +39,8 @@ pub struct ProviderSettings {
     pub audiences: Vec<String>,
     /// Who we are to it, where people sign in with it.
     pub client_id: Option<String>,
+    /// What it is asked to say of people who sign in, besides `openid`.
+    pub scopes: Vec<String>,
     /// What its tokens may be signed with; never a shared secret.
     pub algorithms: Vec<Algorithm>,
     /// Where its keys are.
@@ -98,6 +100,7 @@ impl ProviderSettings {
             issuer: issuer.into(),
             audiences: vec![audience.into()],
             client_id: None,
+            scopes: vec!["profile".to_owned(), "email".to_owned()],
             algorithms: vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa],
             keys: ProviderKeys::Discovered,
             tenant: None,
@@ -121,6 +124,12 @@ impl ProviderSettings {
         }
         if self.client_id.as_ref().is_some_and(|id| !is_name(id)) {
             return refuse("client_id", "must be 1 to 255 bytes");
+        }
+        let is_scope = |scope: &String| {
+            is_name(scope) && scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+        };
+        if self.scopes.len() > 16 || !self.scopes.iter().all(is_scope) {
+            return refuse("scopes", "must be at most 16 words of OAuth's");
         }
         if self.algorithms.is_empty() || self.algorithms.iter().any(|algorithm| algorithm.is_symmetric()) {
             return refuse("algorithms", "must be at least one, each with a public key");
@@ -183,7 +192,7 @@ impl ProviderSettings {
 
     /// As the database keeps it.
     pub(crate) fn to_json(&self) -> Value {
-        let Self { issuer, audiences, client_id, algorithms, keys, tenant, .. } = self;
+        let Self { issuer, audiences, client_id, scopes, algorithms, keys, tenant, .. } = self;
         let Self { roles_claim, role_map, username_claim, email_claim, provision, .. } = self;
         let (jwks_url, jwks) = match keys {
             ProviderKeys::Discovered => (None, None),
@@ -195,6 +204,7 @@ impl ProviderSettings {
             "issuer": issuer,
             "audiences": audiences,
             "client_id": client_id,
+            "scopes": scopes,
             "algorithms": algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>(),
             "jwks_url": jwks_url,
             "jwks": jwks,
@@ -219,6 +229,7 @@ impl ProviderSettings {
             issuer: text("issuer")?,
             audiences: texts("audiences")?.into_iter().map(str::to_owned).collect(),
             client_id: text("client_id"),
+            scopes: texts("scopes")?.into_iter().map(str::to_owned).collect(),
             algorithms: algorithms.collect::<Option<_>>()?,
             keys: match (text("jwks_url"), text("jwks")) {
                 (Some(url), _) => ProviderKeys::Url(url),
@@ -309,6 +320,7 @@ mod tests {
     fn settings_survive_their_json() {
         let full = ProviderSettings {
             client_id: Some("taskforce-web".to_owned()),
+            scopes: vec!["groups".to_owned()],
             keys: ProviderKeys::Url("https://idp.example/jwks".to_owned()),
             tenant: Some(TenantClaim { claim: "tid".to_owned(), value: "acme".to_owned() }),
             roles_claim: Some("groups".to_owned()),
@@ -347,6 +359,7 @@ mod tests {
         assert_eq!(refused(ProviderSettings { audiences: vec![], ..settings() }), "audiences");
         assert_eq!(refused(ProviderSettings { audiences: vec![String::new()], ..settings() }), "audiences");
         assert_eq!(refused(ProviderSettings { algorithms: vec![], ..settings() }), "algorithms");
+        assert_eq!(refused(ProviderSettings { scopes: vec!["a b".to_owned()], ..settings() }), "scopes");
         let symmetric = vec![Algorithm::Rs256, Algorithm::Hs256];
         assert_eq!(refused(ProviderSettings { algorithms: symmetric, ..settings() }), "algorithms");
         let keys = ProviderKeys::Url("http://10.0.0.1/jwks".to_owned());

@@ -183,13 +183,22 @@ pub fn update_provider(
     })
 }
 
-/// Removes a provider and its links. Those who came by it stay users; their sessions end in their time.
-pub fn delete_provider(db: &Database, caller: &Caller, id: &ProviderId) -> Result<(), ProviderError> {
+/// Removes a provider and its links, if it is at that revision still. Those who came by it stay users; their sessions
+/// end in their time.
+pub fn delete_provider(
+    db: &Database,
+    caller: &Caller,
+    id: &ProviderId,
+    expected_revision: u64,
+) -> Result<(), ProviderError> {
     let _granted = caller.authorize_on::<GiveByProvider>(id.as_str())?;
     let grant = caller.authorize_on::<ManageProviders>(id.as_str())?;
     db.write(grant, |tx| {
         let found = rows::providers::provider(tx, id)?;
         let provider = found.ok_or_else(|| ProviderError::NotFound(id.clone()))?;
+        if provider.revision != expected_revision {
+            return Err(ProviderError::Stale(provider.revision));
+        }
         rows::providers::delete_provider(tx, id)?;
         Ok((entries::credentials::provider_deleted(&provider), ()))
     })

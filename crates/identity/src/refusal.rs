@@ -1,8 +1,11 @@
 //! Why credentials are refused: the whole truth for the log, little of it for the outside.
 
-use kernel::{KeyId, ProviderId, TenantId, UserId};
+use std::sync::Arc;
+
+use kernel::{KeyId, TenantId, UserId};
 
 use crate::form::KeyFormatError;
+use crate::provider::Provider;
 
 /// The credentials were refused. What it prints is all that the outside may know; the cause is for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +65,7 @@ pub enum TokenRefusal {
     Token(#[from] jose::TokenError),
     /// It may be signed with a key that these providers have published since: fetch their keys and try again.
     #[error("the token names a key that its provider was not known to have")]
-    UnknownKey(Vec<ProviderId>),
+    UnknownKey(Vec<Arc<Provider>>),
     /// Nobody is known by its issuer and audience.
     #[error("no provider is registered for the token's issuer and audience")]
     UnknownIssuer,

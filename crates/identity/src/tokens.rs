@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use authz::{Acting, Action, ActorKind, Caller, Forbidden, Permission, Permissions, Request, Standing, Via};
 use jose::{Claims, Expected, KeyError, KeySet, Signer, TokenError, Unverified};
-use kernel::{KeyId, Moment, ProviderId, Secret, TenantId, Timestamp, UserId};
+use kernel::{KeyId, Moment, Secret, TenantId, Timestamp, UserId};
 use store::{Database, StoreError};
 
 use crate::directory::{Authenticated, Candidate, Digest, Directory, Principal, Share, vouch};
-use crate::provider::{Newcomer, Subject};
+use crate::provider::{Newcomer, Provider, Subject};
 use crate::store::tokens::Revocation;
 use crate::token::{self, Actor, IssuedToken, MAX_TOKEN_SECONDS, Said, TOKEN_SECONDS};
 use crate::{AuthError, Beyond, Refusal, TokenRefusal, entries, rules, store as rows};
@@ -143,7 +143,7 @@ pub fn issue_token(
             expires_at: row.map_or(end, |key| end.min(key.expires_at)),
             scopes,
             key,
-            issued_by: caller.standing().issued_by.as_deref().map(str::to_owned),
+            issued_by: caller.standing().issued_by.clone(),
             act: Vec::new(),
             line: Vec::new(),
         };
@@ -158,7 +158,7 @@ pub(crate) fn lifetime(asked: Option<u32>) -> Option<i64> {
 }
 
 /// The keys of a provider, if they are known and have the one that a token names by its id. Never waits.
-pub type KeysOf<'a> = &'a (dyn Fn(&ProviderId, Option<&str>) -> Option<Arc<KeySet>> + 'a);
+pub type KeysOf<'a> = &'a (dyn Fn(&Provider, Option<&str>) -> Option<Arc<KeySet>> + 'a);
 
 /// What tokens are judged by.
 #[derive(Clone, Copy)]
@@ -265,7 +265,7 @@ impl Verifier<'_> {
         standing.actor.via = Some(Via::Token(token::name(&digest).into()));
         standing.actor.act = said.act.iter().map(Acting::from).collect();
         standing.scopes = said.scopes;
-        standing.issued_by = said.issued_by.map(Into::into);
+        standing.issued_by = said.issued_by;
         let principal = Arc::clone(principal);
         let Said { expires_at, key, act, line, .. } = said;
         Ok(Admitted { standing, principal, digest, expires_at, key, act, line })
@@ -280,13 +280,13 @@ impl Verifier<'_> {
         };
         let (mut vouching, mut unknown, mut refusal) = (Vec::new(), Vec::new(), TokenRefusal::UnknownIssuer);
         for candidate in candidates.into_iter().filter(meant) {
-            let keys = candidate.keys.clone().or_else(|| (self.keys)(&candidate.provider.id, unverified.key_id()));
+            let keys = candidate.keys.clone().or_else(|| (self.keys)(&candidate.provider, unverified.key_id()));
             let verified = keys.map(|keys| jose::verify(bearer.token, &keys, &candidate.expected, bearer.now));
             match verified {
                 Some(Ok(claims)) => vouching.push((candidate, claims)),
-                None => unknown.push(candidate.provider.id.clone()),
+                None => unknown.push(Arc::clone(&candidate.provider)),
                 Some(Err(TokenError::UnknownKey { .. })) if candidate.keys.is_none() => {
-                    unknown.push(candidate.provider.id.clone());
+                    unknown.push(Arc::clone(&candidate.provider));
                 }
                 Some(Err(error)) => refusal = error.into(),
             }
