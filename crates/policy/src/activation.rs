@@ -1,11 +1,11 @@
 //! Which version holds: at once, or when others have approved it.
 
-use ::store::{Database, StoreError, WriteTx};
+use ::store::{Database, ReadTx, StoreError, WriteTx};
 use approvals::{Authors, NewRequest, OpenError, Request, RequestType};
 use authz::{Caller, Forbidden};
 use kernel::{Moment, ReviewId};
 
-use crate::compare::{Comparison, compare};
+use crate::compare::{Comparison, RolesOfTenant, compare};
 use crate::model::{Activation, Detail, State, Version, digest};
 use crate::rules::Rules;
 use crate::source::Invalid;
@@ -81,16 +81,28 @@ pub fn set_shadow(
     expected: Option<u64>,
 ) -> Result<State, ActivateError> {
     let grant = caller.authorize::<Manage>()?;
+    let tried = db.read(&grant, |tx| number.map(|number| found(tx, number)).transpose())?;
+    if let Some(detail) = &tried {
+        Rules::read(&detail.source)?;
+    }
     db.write(grant, |tx| {
         let state = current(tx, expected)?;
         if state.shadow == number {
             return Err(ActivateError::Already);
         }
-        let tried = number.map(|number| usable(tx, number)).transpose()?;
         let state = state.shadowed(number);
         store::save_state(tx, &state)?;
-        Ok((entries::shadow_set(tried.as_ref().map(|(detail, _)| &detail.version), &state), state))
+        Ok((entries::shadow_set(tried.as_ref().map(|detail| &detail.version), &state), state))
     })
+}
+
+/// What a change starts from. It is read, and its policies are, before the change begins: nobody else could write while
+/// policies are checked.
+struct Start {
+    state: State,
+    active: Option<Detail>,
+    chosen: Option<Detail>,
+    roles: RolesOfTenant,
 }
 
 fn change(
@@ -101,28 +113,33 @@ fn change(
     choose: impl FnOnce(&State) -> Result<Option<u64>, ActivateError>,
 ) -> Result<Activation, ActivateError> {
     let grant = caller.authorize::<Manage>()?;
-    db.write(grant, |tx| {
+    let Start { state, active, chosen, roles } = db.read(&grant, |tx| {
         let state = current(tx, expected)?;
         let number = choose(&state)?;
         if state.active == number {
             return Err(ActivateError::Already);
         }
-        let chosen = number.map(|number| usable(tx, number)).transpose()?;
-        let (active, roles) = (active(tx)?, roles(tx)?);
-        let (version, rules) = chosen.map(|(detail, rules)| (detail.version, rules)).unzip();
-        let changes = compare(active.as_ref(), rules.as_ref(), &roles, at.now());
+        let chosen = number.map(|number| found(tx, number)).transpose()?;
+        Ok(Start { active: active(tx)?, chosen, roles: roles(tx)?, state })
+    })?;
+    let rules = chosen.as_ref().map(|detail| Rules::read(&detail.source)).transpose()?;
+    let before = active.and_then(|detail| Rules::read(&detail.source).ok());
+    let changes = compare(before.as_ref(), rules.as_ref(), &roles, at.now());
+    let version = chosen.map(|detail| detail.version);
+    db.write(grant, |tx| {
+        let state = current(tx, Some(state.revision))?;
         if approvals::has_workflow(tx, RequestType::PolicyActivate)? {
             let new = wanted(caller, &state, version.as_ref(), &changes);
             let asked = approvals::open(tx, new, at)?;
             return Ok((entries::requested(version.as_ref(), &asked, &changes), Activation::Waiting(asked.id)));
         }
-        let state = state.activated(number);
+        let state = state.activated(version.as_ref().map(|version| version.number));
         store::save_state(tx, &state)?;
         Ok((entries::activated(version.as_ref(), &state, &changes), Activation::Done(state)))
     })
 }
 
-fn current(tx: &mut WriteTx<'_>, expected: Option<u64>) -> Result<State, ActivateError> {
+fn current(tx: &mut ReadTx<'_>, expected: Option<u64>) -> Result<State, ActivateError> {
     let state = store::state(tx)?;
     if expected.is_some_and(|expected| expected != state.revision) {
         return Err(ActivateError::Stale(state.revision));
@@ -130,11 +147,8 @@ fn current(tx: &mut WriteTx<'_>, expected: Option<u64>) -> Result<State, Activat
     Ok(state)
 }
 
-/// A version, if it can still be used.
-fn usable(tx: &mut WriteTx<'_>, number: u64) -> Result<(Detail, Rules), ActivateError> {
-    let detail = store::version(tx, number)?.ok_or(ActivateError::NotFound(number))?;
-    let rules = Rules::read(&detail.source)?;
-    Ok((detail, rules))
+fn found(tx: &mut ReadTx<'_>, number: u64) -> Result<Detail, ActivateError> {
+    store::version(tx, number)?.ok_or(ActivateError::NotFound(number))
 }
 
 /// What is to be approved: `version` in the place of what holds now.
@@ -193,9 +207,6 @@ pub fn follow_activation(tx: &mut WriteTx<'_>, request: &Request) -> Result<(), 
     };
     if content(version.as_ref().map(|detail| &detail.version)) != request.digest {
         return Err(conflict("the version is not the one that was asked for"));
-    }
-    if version.is_some_and(|detail| Rules::read(&detail.source).is_err()) {
-        return Err(conflict("the version cannot be used any more"));
     }
     let now = request.decided_at.unwrap_or(request.created_at);
     let used = approvals::consume(tx, &request.resource_id, &request.digest, now)?;

@@ -71,6 +71,9 @@ pub fn create_version(
     if !failed.is_empty() {
         return Err(CreateVersionError::Failed(failed));
     }
+    // Policies are checked before the change begins: nobody else could write meanwhile.
+    let (active, roles) = db.read::<_, _, StoreError>(&grant, |tx| Ok((active(tx)?, roles(tx)?)))?;
+    let changes = compare(rules_of(active.as_ref()).as_ref(), Some(&rules), &roles, at.now());
     db.write(grant, |tx| {
         let version = Version {
             number: store::latest(tx)? + 1,
@@ -79,8 +82,6 @@ pub fn create_version(
             created_by: caller.actor().id.clone(),
             created_at: at.now(),
         };
-        let (active, roles) = (active(tx)?, roles(tx)?);
-        let changes = compare(active.as_ref(), Some(&rules), &roles, at.now());
         let detail = Detail { version, source, tests };
         store::insert(tx, &detail)?;
         Ok((entries::version_created(&detail.version, &changes, cases.len()), detail.version))
@@ -133,12 +134,10 @@ pub struct Plan {
 
 /// What would change if `source` held instead of what does.
 pub fn plan(db: &Database, caller: &Caller, source: &str, at: &Moment<'_>) -> Result<Plan, ReadError> {
-    read(db, caller, |tx| {
-        let rules = Rules::read(&canonical(source))?;
-        let (active, roles) = (active(tx)?, roles(tx)?);
-        let changes = compare(active.as_ref(), Some(&rules), &roles, at.now());
-        Ok(Plan { base: store::state(tx)?.active, changes })
-    })
+    let (active, roles) = read(db, caller, |tx| Ok((active(tx)?, roles(tx)?)))?;
+    let rules = Rules::read(&canonical(source))?;
+    let changes = compare(rules_of(active.as_ref()).as_ref(), Some(&rules), &roles, at.now());
+    Ok(Plan { base: active.map(|detail| detail.version.number), changes })
 }
 
 /// What changes from one version to another; `None` stands for no policies.
@@ -149,17 +148,15 @@ pub fn diff(
     to: Option<u64>,
     at: &Moment<'_>,
 ) -> Result<Comparison, ReadError> {
-    read(db, caller, |tx| {
-        let mut rules = |number: Option<u64>| match number {
-            Some(number) => {
-                let detail = store::version(tx, number)?.ok_or(ReadError::NotFound(number))?;
-                Ok::<_, ReadError>(Some(Rules::read(&detail.source)?))
-            }
+    let (from, to, roles) = read(db, caller, |tx| {
+        let mut found = |number: Option<u64>| match number {
+            Some(number) => store::version(tx, number)?.map(Some).ok_or(ReadError::NotFound(number)),
             None => Ok(None),
         };
-        let (from, to) = (rules(from)?, rules(to)?);
-        Ok(compare(from.as_ref(), to.as_ref(), &roles(tx)?, at.now()))
-    })
+        Ok((found(from)?, found(to)?, roles(tx)?))
+    })?;
+    let rules = |detail: Option<Detail>| detail.map(|detail| Rules::read(&detail.source)).transpose();
+    Ok(compare(rules(from)?.as_ref(), rules(to)?.as_ref(), &roles, at.now()))
 }
 
 /// Why tests were not run.
@@ -185,12 +182,15 @@ pub fn test(caller: &Caller, source: &str, tests: &str) -> Result<Vec<Tested>, T
     Ok(Cases::read(&canonical(tests))?.run(&rules))
 }
 
-/// What the active version says; `None` where there is none, or it can no longer be used.
-pub(crate) fn active(tx: &mut ReadTx<'_>) -> Result<Option<Rules>, StoreError> {
-    let Some(number) = store::state(tx)?.active else {
-        return Ok(None);
-    };
-    Ok(store::version(tx, number)?.and_then(|detail| Rules::read(&detail.source).ok()))
+/// The active version; `None` where there is none, or it is not there any more.
+pub(crate) fn active(tx: &mut ReadTx<'_>) -> Result<Option<Detail>, StoreError> {
+    let number = store::state(tx)?.active;
+    Ok(number.map(|number| store::version(tx, number)).transpose()?.flatten())
+}
+
+/// What a version says, as far as it can be used.
+fn rules_of(detail: Option<&Detail>) -> Option<Rules> {
+    detail.and_then(|detail| Rules::read(&detail.source).ok())
 }
 
 /// Every role of the tenant.

@@ -55,10 +55,7 @@ fn what_the_schema_does_not_know_is_refused() {
         ("permit (principal, action, resource) when { context.agent == \"agt_1\" }", "optional attribute"),
         ("permit (principal, action, resource) when { context.arguments.number.getTag(\"n\") > 1 }", "tag `\"n\"`"),
         ("permit (principal, action, resource) when { context.hour > \"9\" }", "unexpected type"),
-        (
-            "permit (principal, action == Action::\"agent:execute\", resource is Tool)",
-            "policy is impossible",
-        ),
+        ("permit (principal, action == Action::\"agent:execute\", resource is Tool)", "policy is impossible"),
         ("permit (principal, action, resource) when { 1 == 2 }", "policy is impossible"),
         ("permit (principal, action, resource) when { principal.id == \"a\u{202e}b\" }", "BIDI"),
     ] {
