@@ -6,12 +6,14 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod installed;
 mod metadata;
 mod postgres;
 mod prepare;
 mod process;
 mod provider;
 mod report;
+mod scim;
 mod suite;
 mod tidy;
 
@@ -31,7 +33,8 @@ cargo xtask: the developer's tool of this workspace
 environment
   PG_BIN   folder of the PostgreSQL server's programs, when they are neither in the usual places nor in PATH
   CI       `true` makes the absence of ../shared, which some suites read, a failure,
-           and that of node and npm, which run an OpenID provider for some
+           and that of node and npm, which run an OpenID provider for some, and of python3, which runs the
+           SCIM tester
 ";
 
 fn main() -> ExitCode {

@@ -3,6 +3,7 @@
 use crate::postgres::{Binaries, Cluster};
 use crate::provider;
 use crate::report;
+use crate::scim;
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
@@ -19,6 +20,8 @@ pub(crate) struct Prepared {
     pub(crate) shared: bool,
     /// Whether the OpenID provider is there; the suites that sign in with it run only then.
     pub(crate) provider: bool,
+    /// Whether the SCIM tester is there; the suite that runs it runs only then.
+    pub(crate) scim: bool,
     cluster: Option<Cluster>,
 }
 
@@ -28,9 +31,10 @@ struct Preparation {
     run: fn(&Path, &mut Prepared) -> Result<String, String>,
 }
 
-const PREPARATIONS: [Preparation; 3] = [
+const PREPARATIONS: [Preparation; 4] = [
     Preparation { name: "shared", run: shared },
     Preparation { name: "provider", run: openid_provider },
+    Preparation { name: "scim", run: scim_tester },
     Preparation { name: "postgres", run: postgres },
 ];
 
@@ -80,6 +84,19 @@ fn openid_provider(root: &Path, prepared: &mut Prepared) -> Result<String, Strin
     prepared.provider = true;
     prepared.variables.push(("TASKFORCE_TEST_PROVIDER", folder.into()));
     Ok(format!("node {node}, packages {found}"))
+}
+
+fn scim_tester(root: &Path, prepared: &mut Prepared) -> Result<String, String> {
+    let Some(python) = scim::python() else {
+        if in_ci() {
+            return Err(scim::ABSENT.to_owned());
+        }
+        return Ok("no `python3` with environments: the suite that runs the SCIM tester will not run".to_owned());
+    };
+    let (tester, found) = scim::install(root)?;
+    prepared.scim = true;
+    prepared.variables.push(("TASKFORCE_TEST_SCIM", tester.into()));
+    Ok(format!("python {python}, packages {found}"))
 }
 
 fn postgres(_root: &Path, prepared: &mut Prepared) -> Result<String, String> {

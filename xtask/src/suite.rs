@@ -41,7 +41,8 @@ fn not_run(prepared: &Prepared, reading_shared: Vec<String>) -> Vec<String> {
     let reading =
         reading_shared.into_iter().filter(|_| !prepared.shared).map(|suite| format!("{suite} (no ../shared)"));
     let signing_in = (!prepared.provider).then(|| "sign-in with an OpenID provider (no node and npm)".to_owned());
-    reading.chain(signing_in).collect()
+    let provisioning = (!prepared.scim).then(|| "the SCIM tester (no python3)".to_owned());
+    reading.chain(signing_in).chain(provisioning).collect()
 }
 
 type Stages = Vec<(&'static str, bool)>;
