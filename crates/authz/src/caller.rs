@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kernel::{KeyId, SessionId, TenantId};
 
 use crate::guard::{Attributes, Basis, Facts, Guard, Judgment, Obligation, Question, Shadow, Verdict};
-use crate::{Permission, Permissions, Request, Roles};
+use crate::{Makers, Permission, Permissions, Request, Roles};
 
 /// What kind of principal acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,9 +120,9 @@ pub struct Standing {
     pub attributes: Arc<Attributes>,
     /// Whether it proved who it is just now, as sensitive actions want it. Keys and tokens always do.
     pub fresh: bool,
-    /// Who else has held its credential: the actor that made the key, or the one from which this one descends. Two
-    /// people behind one decision are two only when neither made the other's credential.
-    pub issued_by: Option<Arc<str>>,
+    /// Who else has held its credential. Two people behind one decision are two only when neither made the other's
+    /// credential.
+    pub issued_by: Makers,
     /// Its tenant's policies, if it has any.
     pub guard: Option<Arc<dyn Guard>>,
 }
@@ -131,8 +131,8 @@ impl Standing {
     /// A principal with what the system's roles among `roles` allow, no attributes, and no policies over it.
     pub fn new(tenant: TenantId, actor: Actor, roles: Roles) -> Self {
         let allowed = roles.system_permissions();
-        let attributes = Arc::default();
-        Self { tenant, actor, roles, allowed, scopes: None, attributes, fresh: true, issued_by: None, guard: None }
+        let (attributes, issued_by) = (Arc::default(), Makers::default());
+        Self { tenant, actor, roles, allowed, scopes: None, attributes, fresh: true, issued_by, guard: None }
     }
 
     /// The same, narrowed to `scopes`.

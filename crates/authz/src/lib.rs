@@ -31,6 +31,7 @@
 mod caller;
 mod guard;
 mod input;
+mod makers;
 mod permission;
 mod request;
 mod role;
@@ -40,6 +41,7 @@ pub use guard::{
     Attribute, Attributes, Basis, Facts, Guard, Judgment, Obligation, ObligationError, Question, Shadow, Verdict,
 };
 pub use input::{DecisionInput, Evidence, Known, NoInput};
+pub use makers::Makers;
 pub use permission::{Permission, PermissionError, Permissions};
 pub use request::{Idempotency, Render, Rendered, Request};
 pub use role::{CustomRole, CustomRoleError, Role, RoleError, RoleName, Roles};

@@ -191,7 +191,7 @@ impl Case {
         let standing = self.caller.standing();
         let acting = standing.actor.act.iter().map(|acting| acting.id.as_str());
         let authors = acting
-            .chain(standing.issued_by.as_deref())
+            .chain(standing.issued_by.iter())
             .try_fold(Authors::of(&standing.actor.id), |authors, id| authors.and(id))
             .ok_or(StoreError::Decode("a caller for whom few act"))?;
         Ok(NewRequest {

@@ -117,7 +117,7 @@ pub fn exchange_token(
             expires_at: subject.expires_at.min(at.now().plus_seconds(lifetime)),
             scopes: Some(scopes),
             key: subject.key.clone(),
-            issued_by: standing.issued_by.as_deref().map(str::to_owned),
+            issued_by: standing.issued_by.clone(),
             act,
             line,
         };

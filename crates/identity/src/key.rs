@@ -1,6 +1,6 @@
 //! API keys, as they are known once their secrets have been handed over.
 
-use authz::Permissions;
+use authz::{Makers, Permissions};
 use kernel::{AgentId, KeyId, Secret, Text, Timestamp, UserId};
 
 use crate::listing::Direction;
@@ -23,8 +23,8 @@ pub struct Key {
     pub agent: Option<AgentId>,
     /// Where it may be used from.
     pub networks: Networks,
-    /// The actor that made its secret, and so has held it.
-    pub issued_by: String,
+    /// The actors that have held its secret: who made it, and who had made what that one came with.
+    pub issued_by: Makers,
     /// Until when the secret before the present one is good as well, where it was rotated with an overlap.
     pub previous_until: Option<Timestamp>,
     /// When it was made.

@@ -1,6 +1,6 @@
 //! API keys: everybody manages their own; `key:manage` is for those of others.
 
-use authz::{Action, Caller, Forbidden, Permission, Permissions};
+use authz::{Action, Caller, Forbidden, Makers, Permission, Permissions};
 use kernel::{AgentId, Cursor, KeyId, Moment, Page, PageSize, Text, Timestamp, UserId};
 use store::{Database, StoreError, WriteTx};
 
@@ -144,7 +144,7 @@ fn create(
     let asked = new.expires_at;
     let expires_at = rules::expiry(asked, at.now()).ok_or(CreateKeyError::Expired(asked.unwrap_or(at.now())))?;
     let agent = new.agent.clone();
-    let issued = issue(tx, new, expires_at, rules::issuer(caller), at);
+    let issued = issue(tx, new, expires_at, rules::makers(caller), at);
     let issued = issued.map_err(|error| match (error, agent) {
         // The user's row was just read: what the schema does not find is the agent.
         (StoreError::Conflict(_), Some(agent)) => CreateKeyError::AgentNotFound(agent),
@@ -158,8 +158,8 @@ fn create(
 pub(crate) struct Unasked {
     pub(crate) name: &'static str,
     pub(crate) agent: Option<AgentId>,
-    /// The actor that is shown its secret.
-    pub(crate) issued_by: String,
+    /// The actors that will have held its secret.
+    pub(crate) issued_by: Makers,
 }
 
 pub(crate) fn issue_unasked(
@@ -178,7 +178,7 @@ fn issue(
     tx: &mut WriteTx<'_>,
     new: NewKey,
     expires_at: Timestamp,
-    issued_by: String,
+    issued_by: Makers,
     at: &Moment<'_>,
 ) -> Result<IssuedKey, StoreError> {
     let NewKey { user, name, scopes, expires_at: _, agent, networks } = new;

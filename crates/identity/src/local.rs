@@ -45,7 +45,7 @@ pub fn bootstrap(db: &Database, at: &Moment<'_>) -> Result<Option<IssuedKey>, St
         let issued = issue_unasked(
             tx,
             &admin,
-            Unasked { name: "first key", agent: None, issued_by: "bootstrap".to_owned() },
+            Unasked { name: "first key", agent: None, issued_by: ["bootstrap"].into_iter().collect() },
             at,
         )?;
         Ok((entries::people::platform_bootstrapped(&admin, &issued.key), issued))
@@ -109,8 +109,11 @@ pub fn issue_local_key(
         if owner.status == UserStatus::Deactivated {
             return Err(LocalKeyError::Deactivated(owner.username));
         }
-        let unasked =
-            Unasked { name: "made on the server's machine", agent: agent.clone(), issued_by: "cli".to_owned() };
+        let unasked = Unasked {
+            name: "made on the server's machine",
+            agent: agent.clone(),
+            issued_by: ["cli"].into_iter().collect(),
+        };
         let issued = issue_unasked(tx, &owner, unasked, at).map_err(|error| match (error, agent) {
             (StoreError::Conflict(_), Some(agent)) => LocalKeyError::AgentNotFound(agent),
             (error, _) => error.into(),

@@ -261,7 +261,7 @@ pub fn set_password(
             return Err(SetPasswordError::WrongPassword);
         }
         gate.succeeded(attempt);
-        let next = Kept { hash: password.hash(at)?, set_by: found.id.to_string() };
+        let next = Kept { hash: password.hash(at)?, set_by: [found.id.as_str()].into_iter().collect() };
         db.write(grant, |tx| save(tx, &found, (kept.as_ref(), &next), at))
     } else {
         let grant = caller.authorize_on::<SetPassword>(user.as_str())?;
@@ -272,7 +272,7 @@ pub fn set_password(
         let found = found.ok_or_else(not_found)?;
         rules::within(caller, book.permissions(&found.roles))?;
         let password = Password::new(new, &found.username, caller.tenant())?;
-        let next = Kept { hash: password.hash(at)?, set_by: rules::issuer(caller) };
+        let next = Kept { hash: password.hash(at)?, set_by: rules::makers(caller) };
         db.write(grant, |tx| {
             rules::within(caller, rows::roles::book(tx)?.permissions(&found.roles))?;
             save(tx, &found, (kept.as_ref(), &next), at)

@@ -86,7 +86,7 @@ pub fn rotate_key(
         let overlap = at.now().plus_seconds(i64::from(overlap_seconds));
         let key = Key {
             last4,
-            issued_by: rules::issuer(caller),
+            issued_by: rules::makers(caller),
             previous_until: (overlap_seconds > 0).then_some(overlap),
             expires_at: expires_at.unwrap_or(before.expires_at),
             revision: before.revision + 1,

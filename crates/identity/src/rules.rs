@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authz::{Caller, CustomRole, Permission, Permissions, Role, RoleName, Roles};
+use authz::{Caller, CustomRole, Makers, Permission, Permissions, Role, RoleName, Roles};
 use kernel::{TenantId, Timestamp};
 
 use crate::UserAttributes;
@@ -127,9 +127,9 @@ pub(crate) fn is_oneself(caller: &Caller, owner: &kernel::UserId) -> bool {
     caller.actor().id == owner.as_str() && caller.actor().act.is_empty() && !caller.is_narrowed()
 }
 
-/// Who has made a credential that the caller is shown: the one who has made the caller's own, or else the caller.
-pub(crate) fn issuer(caller: &Caller) -> String {
-    let actor = caller.actor();
-    let present = actor.act.first().map_or(&actor.id, |acting| &acting.id);
-    caller.standing().issued_by.as_deref().map_or_else(|| present.clone(), str::to_owned)
+/// Who has made a credential that the caller is shown: the caller, those who act for them, and all who have made what
+/// they came with.
+pub(crate) fn makers(caller: &Caller) -> Makers {
+    let acting = caller.actor().act.iter().map(|acting| acting.id.as_str());
+    caller.standing().issued_by.iter().chain([caller.actor().id.as_str()]).chain(acting).collect()
 }

@@ -1,6 +1,6 @@
 //! Sessions: opened by signing in, presented with each request, renewed, listed, ended.
 
-use authz::{Action, Caller, Forbidden, Permission, Request, Roles, Via};
+use authz::{Action, Caller, Forbidden, Makers, Permission, Request, Roles, Via};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -50,7 +50,7 @@ pub(crate) struct Opening {
     pub(crate) id: SessionId,
     pub(crate) method: SignInMethod,
     pub(crate) provider: Option<ProviderId>,
-    pub(crate) issued_by: Option<String>,
+    pub(crate) issued_by: Makers,
     pub(crate) client: Client,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn open(
 fn insert(
     tx: &mut WriteTx<'_>,
     session: Session,
-    (issued_by, epoch, roles): (Option<String>, u64, Roles),
+    (issued_by, epoch, roles): (Makers, u64, Roles),
     at: &Moment<'_>,
 ) -> Result<IssuedSession, StoreError> {
     let fresh = Fresh::session(at);
@@ -151,7 +151,7 @@ pub fn authenticate_session(
     let mut standing = principal.standing();
     standing.actor.via = Some(Via::Session(session.id.clone()));
     standing.fresh = session.is_fresh(now);
-    standing.issued_by = issued_by.map(Into::into);
+    standing.issued_by = issued_by;
     let renew = principal.roles != share.realm.effective(&roles).0;
     let authenticated = Authenticated { caller: vouch(standing.into(), request), agent: None };
     Ok(Entered { authenticated, session, renew })

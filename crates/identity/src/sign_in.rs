@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz::{Action, Actor, Caller, Permission, Request, Roles, Standing, Via};
+use authz::{Action, Actor, Caller, Makers, Permission, Request, Roles, Standing, Via};
 use jose::Claims;
 use kernel::{Moment, ProviderId, Secret, SessionId, TenantId, UserId};
 use store::{Database, Entry, StoreError, WriteTx};
@@ -86,7 +86,7 @@ pub fn sign_in_with_password(
         Ok(checked) => {
             gate.succeeded(attempt);
             let known = checked.user.id.clone();
-            let issued_by = (checked.set_by != known.as_str()).then(|| checked.set_by.clone());
+            let issued_by = checked.set_by.but(known.as_str());
             let opening = Opening { id: at.id(), method: SignInMethod::Password, provider: None, issued_by, client };
             let entered = enter(db, tenant.clone(), &checked, opening, at);
             if let Err(SignInError::Refused(cause)) = &entered {
@@ -105,7 +105,7 @@ pub fn sign_in_with_password(
 /// Who has proved to be somebody.
 struct Checked {
     user: User,
-    set_by: String,
+    set_by: Makers,
     /// The password hashed anew, where its hash is one of before.
     rehashed: Option<String>,
 }
@@ -234,7 +234,8 @@ pub fn sign_in(
     let ProviderSignIn { tenant, provider, claims, client } = asked;
     let method = SignInMethod::Oidc;
     let signed_in = vouched_for(directory, &tenant, &provider, claims).and_then(|(known, subject)| {
-        let opening = Opening { id: at.id(), method, provider: Some(provider.clone()), issued_by: None, client };
+        let opening =
+            Opening { id: at.id(), method, provider: Some(provider.clone()), issued_by: Makers::default(), client };
         arrive(db, &known, &subject, opening, at)
     });
     if let Err(SignInError::Refused(cause)) = &signed_in {

@@ -81,7 +81,7 @@ pub fn create_tenant(
         rows::tenants::insert_tenant(tx, &tenant)?;
         let admin = first_user(admin, Role::Admin, at);
         rows::users::insert_user(tx, &admin)?;
-        let unasked = Unasked { name: "first key", agent: None, issued_by: rules::issuer(caller) };
+        let unasked = Unasked { name: "first key", agent: None, issued_by: rules::makers(caller) };
         let key = issue_unasked(tx, &admin, unasked, at)?;
         let entry = entries::people::tenant_created(&tenant, &admin, &key.key);
         Ok((entry, CreatedTenant { tenant, admin, key }))

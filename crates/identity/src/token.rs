@@ -1,6 +1,6 @@
 //! Our own tokens: what they say. Pure.
 
-use authz::{Acting, ActorKind, Permissions};
+use authz::{Acting, ActorKind, Makers, Permissions};
 use jose::Claims;
 use kernel::{KeyId, Secret, TenantId, Timestamp, UserId};
 use serde_json::{Map, Value, json};
@@ -48,8 +48,8 @@ pub(crate) struct Said {
     pub(crate) scopes: Option<Permissions>,
     /// The key that it, or the first of its line, was made with: it ends with the key.
     pub(crate) key: Option<KeyId>,
-    /// Who has made the credential that it was made with, where that is not the user.
-    pub(crate) issued_by: Option<String>,
+    /// Who else has held what it was made with.
+    pub(crate) issued_by: Makers,
     /// Those who act for the user, the present one first.
     pub(crate) act: Vec<Actor>,
     /// The digests of the tokens that it descends from: it ends with each of them.
@@ -92,8 +92,8 @@ impl Said {
         if let Some(key) = key {
             say("key", json!(key.as_str()));
         }
-        if let Some(issued_by) = issued_by {
-            say("issued_by", json!(issued_by));
+        if *issued_by != Makers::default() {
+            say("issued_by", json!(issued_by.to_string()));
         }
         if let Some(act) = chain(act) {
             say("act", act);
@@ -118,7 +118,7 @@ impl Said {
             expires_at: claims.exp,
             scopes: optional(claims, "scope")?.map(scopes).transpose()?,
             key: optional(claims, "key")?.map(str::parse).transpose().map_err(|_| malformed("key"))?,
-            issued_by: optional(claims, "issued_by")?.map(str::to_owned),
+            issued_by: optional(claims, "issued_by")?.unwrap_or_default().split(',').collect(),
             act: actors(claims.rest.get("act")).ok_or(malformed("act"))?,
             line: line(claims).ok_or(malformed("line"))?,
         })
@@ -263,7 +263,7 @@ mod tests {
             expires_at: now().plus_seconds(60),
             scopes: None,
             key: None,
-            issued_by: None,
+            issued_by: Makers::default(),
             act: Vec::new(),
             line: Vec::new(),
         }
@@ -286,11 +286,12 @@ mod tests {
             bits in proptest::option::of(0u64..1 << 20),
             chain in proptest::collection::vec(("[a-z]{1,9}", proptest::option::of(1u64..9)), 0..=MAX_CHAIN),
             line in proptest::collection::vec(any::<[u8; 32]>(), 0..=MAX_CHAIN),
-            issued_by in proptest::option::of("usr_[0-9a-f]{8}"),
+            makers in proptest::collection::vec("usr_[0-9a-f]{8}", 0..3),
         ) {
             let all = Permission::ALL.iter().copied().enumerate();
             let scopes = bits.map(|bits| all.filter(|(at, _)| bits >> at & 1 == 1).map(|(_, one)| one).collect());
             let act = chain.into_iter().map(|(id, epoch)| Actor { id, kind: ActorKind::Service, epoch }).collect();
+            let issued_by = makers.iter().map(String::as_str).collect();
             let said = Said { epoch, scopes, act, line, issued_by, key: Some("0123456789ab".parse().unwrap()), ..said() };
             prop_assert_eq!(Said::read(&claims(&of(&said))), Ok(said));
         }
@@ -314,7 +315,7 @@ mod tests {
             ("act", json!({ "sub": "usr_1", "kind": "system" })),
             ("line", json!(["zz"])),
             ("line", json!("00")),
-            ("line", json!(["00"; 5])),
+            ("line", json!(vec!["00"; 5])),
         ] {
             let mut json = of(&said());
             json.insert(claim.to_owned(), bad.clone());

@@ -189,7 +189,7 @@ text_values! {
     TenantId, AgentId, VersionId, UserId, ReviewId, WorkflowId, BudgetId, PriceId, CallId, RequestId, NodeId, KeyId,
     SessionId, GroupId, ProviderId,
 }
-text_values!(authz::Roles, authz::Permissions, authz::CustomRole);
+text_values!(authz::Roles, authz::Permissions, authz::CustomRole, authz::Makers);
 
 /// The values after the tenant, in the order of their placeholders: the first is `$2`.
 ///

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use authz::{ActorKind, Attributes, Guard};
+use authz::{ActorKind, Attributes, Guard, Makers};
 use kernel::{TenantId, Timestamp, UserId};
 use store::{ReadTx, StoreError};
 
@@ -102,11 +102,8 @@ fn keys(
 fn record(credential: rows::keys::Credential, users: &HashMap<UserId, Arc<Principal>>) -> Option<Record> {
     let rows::keys::Credential { id, user, secret_hash, issued_by, previous, scopes, .. } = credential;
     let rows::keys::Credential { networks, agent, expires_at, used_at, revoked, .. } = credential;
-    let secret = |hash, issued_by: String| Secret {
-        hash,
-        issued_by: (!issued_by.is_empty() && issued_by != user.as_str()).then(|| issued_by.into()),
-        standing: OnceLock::new(),
-    };
+    let secret =
+        |hash, makers: Makers| Secret { hash, issued_by: makers.but(user.as_str()), standing: OnceLock::new() };
     let previous = previous.map(|previous| {
         Box::new(Previous { secret: secret(previous.hash, previous.issued_by), until: previous.until })
     });

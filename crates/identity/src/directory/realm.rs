@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use authz::{Actor, ActorKind, Attributes, Guard, Permissions, Roles, Standing};
+use authz::{Actor, ActorKind, Attributes, Guard, Makers, Permissions, Roles, Standing};
 use kernel::{ProviderId, TenantId, UserId};
 
 use crate::provider::Provider;
@@ -76,7 +76,7 @@ impl Principal {
             scopes: None,
             attributes: Arc::clone(&self.attributes),
             fresh: true,
-            issued_by: None,
+            issued_by: Makers::default(),
             guard: self.realm.guard.clone(),
         }
     }

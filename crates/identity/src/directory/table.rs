@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
-use authz::{Permissions, Standing, Via};
+use authz::{Makers, Permissions, Standing, Via};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use kernel::{AgentId, KeyId, TenantId, Timestamp};
 
@@ -36,8 +36,8 @@ pub(super) struct Record {
 #[derive(Clone, Debug)]
 pub(super) struct Secret {
     pub(super) hash: Digest,
-    /// Who made it, where that is not the key's owner.
-    pub(super) issued_by: Option<Arc<str>>,
+    /// Who has held it besides the key's owner.
+    pub(super) issued_by: Makers,
     /// Made when it is presented for the first time.
     pub(super) standing: OnceLock<Arc<Standing>>,
 }

@@ -23,10 +23,10 @@ pub(super) const PASSWORD_SET: &str = "identity.password.set";
 pub(super) const SESSION_STARTED: &str = "identity.session.started";
 pub(super) const SESSION_RENEWED: &str = "identity.session.renewed";
 pub(super) const SESSION_ENDED: &str = "identity.session.ended";
-pub(super) const SIGNED_OUT: &str = "identity.user.signed_out";
+pub(super) const SIGNED_OUT: &str = "identity.session.all_ended";
 pub(super) const SIGN_IN_FAILED: &str = "identity.sign_in.failed";
 pub(super) const SIGN_INS_SUPPRESSED: &str = "identity.sign_in.suppressed";
-pub(super) const USER_PROVISIONED: &str = "identity.user.provisioned";
+pub(super) const USER_PROVISIONED: &str = "identity.provider.provisioned";
 pub(super) const PROVIDER_CREATED: &str = "identity.provider.created";
 pub(super) const PROVIDER_UPDATED: &str = "identity.provider.updated";
 pub(super) const PROVIDER_DELETED: &str = "identity.provider.deleted";
@@ -77,7 +77,7 @@ pub(super) fn key_facts(key: &Key) -> Value {
         "scopes": scopes.map(permission_names),
         "agent_id": agent.as_ref().map(kernel::AgentId::as_str),
         "networks": networks.iter().collect::<Vec<_>>(),
-        "issued_by": issued_by,
+        "issued_by": issued_by.iter().collect::<Vec<_>>(),
         "previous_until": previous_until.map(|until| until.to_string()),
         "expires_at": expires_at.to_string(),
         "revision": revision,
@@ -109,7 +109,7 @@ fn token_facts(said: &Said) -> Value {
         "epoch": epoch,
         "scopes": scopes.map(permission_names),
         "key_id": key.as_ref().map(KeyId::as_str),
-        "issued_by": issued_by,
+        "issued_by": issued_by.iter().collect::<Vec<_>>(),
         "act": act.iter().map(|actor| &actor.id).collect::<Vec<_>>(),
         "from": line.iter().map(crate::token::name).collect::<Vec<_>>(),
         "expires_at": expires_at.to_string(),

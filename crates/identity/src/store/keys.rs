@@ -1,6 +1,6 @@
 //! API keys.
 
-use authz::Permissions;
+use authz::{Makers, Permissions};
 use kernel::{AgentId, KeyId, PageSize, Timestamp, UserId};
 use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
 
@@ -103,7 +103,7 @@ pub(crate) fn insert_key(tx: &mut WriteTx<'_>, key: &Key, secret_hash: &[u8; 32]
             *scopes,
             agent.as_ref(),
             networks,
-            issued_by.as_str(),
+            issued_by,
             *created_at,
             *expires_at,
             *revision
@@ -138,7 +138,7 @@ pub(crate) fn replace_secret(tx: &mut WriteTx<'_>, key: &Key, secret_hash: &[u8;
             &key.id,
             key.previous_until,
             secret_hash.as_slice(),
-            key.issued_by.as_str(),
+            &key.issued_by,
             key.last4.as_str(),
             key.expires_at,
             key.revision
@@ -175,7 +175,7 @@ pub(crate) struct Credential {
     pub(crate) id: KeyId,
     pub(crate) user: UserId,
     pub(crate) secret_hash: [u8; 32],
-    pub(crate) issued_by: String,
+    pub(crate) issued_by: Makers,
     pub(crate) previous: Option<Replaced>,
     pub(crate) scopes: Option<Permissions>,
     pub(crate) networks: Networks,
@@ -188,7 +188,7 @@ pub(crate) struct Credential {
 /// A secret that was replaced and may be good still.
 pub(crate) struct Replaced {
     pub(crate) hash: [u8; 32],
-    pub(crate) issued_by: String,
+    pub(crate) issued_by: Makers,
     pub(crate) until: Timestamp,
 }
 
@@ -223,7 +223,7 @@ pub(crate) fn credentials(tx: &mut ReadTx<'_>, since: Timestamp, after: &str) ->
 
 fn replaced(row: &mut Row) -> Result<Option<Replaced>, StoreError> {
     let hash = row.get::<Option<Vec<u8>>>()?;
-    let (issued_by, until) = (row.get::<Option<String>>()?, row.get::<Option<Timestamp>>()?);
+    let (issued_by, until) = (row.get::<Option<Makers>>()?, row.get::<Option<Timestamp>>()?);
     let (Some(hash), Some(issued_by), Some(until)) = (hash, issued_by, until) else {
         return Ok(None);
     };

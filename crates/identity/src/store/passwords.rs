@@ -1,5 +1,6 @@
 //! Passwords, hashed.
 
+use authz::Makers;
 use kernel::{Timestamp, UserId};
 use store::{ReadTx, StoreError, WriteTx, sql, values};
 
@@ -8,8 +9,8 @@ use store::{ReadTx, StoreError, WriteTx, sql, values};
 pub(crate) struct Kept {
     /// The hash, as a PHC string.
     pub(crate) hash: String,
-    /// The user who chose it.
-    pub(crate) set_by: String,
+    /// The actors that know it.
+    pub(crate) set_by: Makers,
 }
 
 pub(crate) fn password(tx: &mut ReadTx<'_>, user: &UserId) -> Result<Option<Kept>, StoreError> {
@@ -32,7 +33,7 @@ pub(crate) fn save_password(
              ON CONFLICT (tenant_id, user_id)
              DO UPDATE SET hash = excluded.hash, set_by = excluded.set_by, changed_at = excluded.changed_at"
         ),
-        values![user, kept.hash.as_str(), kept.set_by.as_str(), now],
+        values![user, kept.hash.as_str(), &kept.set_by, now],
     )?;
     Ok(())
 }

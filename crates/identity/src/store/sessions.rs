@@ -1,6 +1,6 @@
 //! Sessions of people who signed in.
 
-use authz::Roles;
+use authz::{Makers, Roles};
 use kernel::{PageSize, SessionId, Timestamp, UserId};
 use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
 
@@ -10,7 +10,7 @@ use crate::session::Session;
 pub(crate) struct Held {
     pub(crate) session: Session,
     pub(crate) secret_hash: [u8; 32],
-    pub(crate) issued_by: Option<String>,
+    pub(crate) issued_by: Makers,
     pub(crate) epoch: u64,
     pub(crate) roles: Roles,
 }
@@ -79,7 +79,7 @@ pub(crate) fn insert_session(tx: &mut WriteTx<'_>, handle: &str, held: &Held) ->
             secret_hash.as_slice(),
             *method,
             provider.as_ref(),
-            issued_by.as_deref(),
+            issued_by,
             *epoch,
             roles,
             network.as_str(),

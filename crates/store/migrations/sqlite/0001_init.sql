@@ -191,7 +191,7 @@ CREATE TABLE sessions (
     secret_hash BLOB NOT NULL,
     method TEXT NOT NULL CHECK (method IN ('password', 'oidc')),
     provider_id TEXT,
-    issued_by TEXT,
+    issued_by TEXT NOT NULL,
     epoch INTEGER NOT NULL,
     roles TEXT NOT NULL,
     network TEXT NOT NULL,
