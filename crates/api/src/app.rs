@@ -9,18 +9,27 @@ use audit::{Refusals, Signer};
 use authz::{Basis, Caller, Cause};
 use axum::response::{IntoResponse, Response};
 use gateway::Gateway;
-use http::StatusCode;
-use identity::Directory;
-use kernel::{Moment, TenantId, Timestamp};
+use http::{HeaderValue, StatusCode};
+use identity::{Directory, Gate, Provider, TokenSettings, Tokens, Verifier};
+use kernel::{Moment, Secret, TenantId, Timestamp};
 use parking_lot::Mutex;
+use policy::Policies;
 use serde_json::json;
 use store::{Database, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::answer::Answer;
+use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 use crate::once::{Once, at_most_once};
 use crate::problem::{Kind, Problem};
+use crate::rate::Rates;
+use crate::sign_in::{CookieKeyError, Sealer};
+use crate::well_known::PROTECTED_RESOURCE;
 use crate::wire::Show;
+
+/// How many passwords are hashed at once.
+const HASHES: usize = 2;
 
 /// The application behind the router. Cheap to clone.
 #[derive(Clone)]
@@ -39,8 +48,38 @@ pub struct Parts {
     pub signer: Arc<Signer>,
     /// What follows the end of a request for approval.
     pub followers: Followers,
+    /// The policies of the tenants. The directory asks them.
+    pub policies: Arc<Policies>,
+    /// The way to identity providers.
+    pub outbound: outbound::Client,
+    /// Where the server stands.
+    pub place: Place,
+    /// What the server's own credentials are signed and sealed with.
+    pub signing: Signing,
     /// What the server says about itself.
     pub about: About,
+}
+
+/// Where a server stands in its network.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The address that people and programs find it at: scheme, host and port.
+    pub public_url: String,
+    /// The proxies that are believed about where a request comes from.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// How far identity providers may be away.
+    pub provider_reach: outbound::Reach,
+}
+
+/// What the server's own credentials are signed and sealed with.
+#[derive(Debug, Clone)]
+pub struct Signing {
+    /// Signs tokens.
+    pub tokens: Secret<Vec<u8>>,
+    /// Who issues them.
+    pub issuer: String,
+    /// Seals what a browser holds while somebody signs in: 32 bytes.
+    pub cookies: Secret<Vec<u8>>,
 }
 
 /// What a server says about itself to its users.
@@ -60,25 +99,73 @@ pub(crate) struct Inner {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) followers: Followers,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) place: Place,
     pub(crate) about: About,
+    pub(crate) rates: Rates,
     pub(crate) refusals: Refusals,
+    pub(crate) gate: Gate,
+    pub(crate) issuers: Issuers,
+    pub(crate) tokens: Tokens,
+    pub(crate) sealer: Sealer,
+    /// The right to hash a password.
+    hashing: Arc<Semaphore>,
+    challenges: Challenges,
     pub(crate) metrics: Arc<Metrics>,
     draining: AtomicBool,
     /// When the ledger was last seen to be writable.
     written_at: Mutex<Option<Timestamp>>,
 }
 
+/// Secrets that nothing can be signed or sealed with.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The secret of tokens.
+    #[error("the secret of tokens")]
+    Tokens(#[from] jose::KeyError),
+    /// The key of cookies.
+    #[error(transparent)]
+    Cookies(#[from] CookieKeyError),
+}
+
+/// How to come back with credentials (RFC 6750 section 3, RFC 9728 section 5.1).
+struct Challenges {
+    missing: HeaderValue,
+    invalid: HeaderValue,
+}
+
+impl Challenges {
+    fn of(public_url: &str) -> Self {
+        let resource = format!("resource_metadata=\"{public_url}{PROTECTED_RESOURCE}\"");
+        let challenge = |error: &str| {
+            let text = format!("Bearer realm=\"taskforce\", {error}{resource}");
+            HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+        };
+        Self { missing: challenge(""), invalid: challenge("error=\"invalid_token\", ") }
+    }
+}
+
 impl App {
     /// The application, counting the operations of `metrics`.
-    pub(crate) fn with_metrics(parts: Parts, metrics: Metrics) -> Self {
-        let Parts { db, directory, gateway, signer, followers, about } = parts;
+    pub(crate) fn with_metrics(parts: Parts, metrics: Metrics) -> Result<Self, SigningError> {
+        let Parts { db, directory, gateway, signer, followers, policies, outbound, place, signing, about } = parts;
+        let Signing { tokens, issuer, cookies } = signing;
         let app = Self(Arc::new(Inner {
+            sealer: Sealer::new(&cookies)?,
+            tokens: Tokens::new(&TokenSettings { secret: tokens, issuer, audience: None })?,
+            issuers: Issuers::new(outbound, &place),
             db,
             directory,
             gateway,
             signer,
             followers,
+            policies,
+            challenges: Challenges::of(&place.public_url),
+            place,
             about,
+            rates: Rates::default(),
+            gate: Gate::default(),
+            hashing: Arc::new(Semaphore::new(HASHES)),
             refusals: Refusals::default(),
             metrics: Arc::new(metrics),
             draining: AtomicBool::new(false),
@@ -91,21 +178,39 @@ impl App {
                 inner.take_over(tenant);
             }
         });
-        app
+        Ok(app)
     }
 
     /// Takes over what was changed by other nodes. Blocks; to be called every quarter of a second, which bounds how long
     /// a revoked key lives.
     pub fn refresh(&self) -> Result<(), StoreError> {
-        // A tenant whose keys cannot be read does not keep the gateway from seeing what others have changed.
-        let directory = self.0.directory.refresh_changed(&self.0.db).map(|_| ());
+        // A tenant that cannot be read does not keep the gateway from seeing what others have changed.
+        let people = self.0.refresh();
         let gateway = self.0.gateway.refresh();
-        directory.and(gateway)
+        people.and(gateway)
+    }
+
+    /// Says that this node has not heard from the database for too long, or that it has again. Meanwhile nobody is let in.
+    pub fn set_stale(&self, stale: bool) {
+        self.0.directory.set_stale(stale);
+    }
+
+    /// Writes down when keys were last used. Blocks; to be called each minute, and after the last request.
+    pub fn flush_uses(&self) -> Result<(), StoreError> {
+        self.0.directory.flush_uses(&self.0.db)
+    }
+
+    /// What a request without valid credentials is answered with, beside its problem.
+    pub(crate) fn challenge(&self, presented: bool) -> HeaderValue {
+        let Challenges { missing, invalid } = &self.0.challenges;
+        if presented { invalid.clone() } else { missing.clone() }
     }
 
     /// Records refusals that were only counted. Blocks; to be called each minute, and after the last request.
     pub fn flush_refusals(&self) -> Result<(), StoreError> {
-        audit::flush_refusals(&self.0.db, &self.0.refusals, &self.0.db.moment())
+        let at = self.0.db.moment();
+        let refusals = audit::flush_refusals(&self.0.db, &self.0.refusals, &at);
+        refusals.and(identity::flush_failures(&self.0.db, &self.0.gate, &at))
     }
 
     /// Makes `/readyz` say that no more requests should come.
@@ -172,6 +277,24 @@ impl App {
     }
 }
 
+impl App {
+    /// Runs `work`, which hashes a password. However many ask, only so many are hashed at once, so that others are served
+    /// meanwhile.
+    pub(crate) async fn hash<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.0.hashing).acquire_owned().await;
+        let permit = permit.map_err(|error| Problem::server(Kind::Internal, error))?;
+        self.run(move |inner| {
+            let done = work(inner);
+            drop(permit);
+            done
+        })
+        .await
+    }
+}
+
 impl Inner {
     /// Whether requests can be served. However often this is asked, the ledger is tried once a second.
     pub(crate) fn ready(&self) -> Result<(), Problem> {
@@ -192,8 +315,28 @@ impl Inner {
         Ok(())
     }
 
+    /// Judges tokens as they are to be judged now.
+    pub(crate) fn verifying<T>(&self, now: Timestamp, judge: impl FnOnce(&Verifier<'_>) -> T) -> T {
+        let keys = |provider: &Provider, key: Option<&str>| self.issuers.keys(provider, key, now);
+        judge(&Verifier { tokens: &self.tokens, directory: &self.directory, keys: &keys })
+    }
+
+    /// Takes over what other nodes have changed about who may do what. A tenant that cannot be read does not keep the
+    /// others from being read.
+    pub(crate) fn refresh(&self) -> Result<(), StoreError> {
+        let changed = self.directory.changed(&self.db)?;
+        let refreshed: Vec<_> = changed.iter().map(|tenant| self.refresh_tenant(tenant)).collect();
+        refreshed.into_iter().collect()
+    }
+
+    /// Policies first: whoever the directory lets in afterwards is under them.
+    fn refresh_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let policies = self.policies.refresh(&self.db, tenant);
+        policies.and(self.directory.refresh(&self.db, tenant))
+    }
+
     fn take_over(&self, tenant: &TenantId) {
-        let refreshed = self.directory.refresh(&self.db, tenant).and_then(|()| self.gateway.refresh());
+        let refreshed = self.refresh_tenant(tenant).and_then(|()| self.gateway.refresh());
         if let Err(error) = refreshed {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, tenant.id = %tenant, "a change is not in force yet: it will be read again");

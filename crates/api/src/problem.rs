@@ -15,6 +15,7 @@ use http::{HeaderValue, StatusCode, Uri, header};
 use kernel::RequestId;
 use serde_json::Value;
 
+pub(crate) use body::ScimErrorBody;
 pub use body::{FieldError, ProblemBody};
 pub use kind::Kind;
 pub use pages::pages;
@@ -105,6 +106,15 @@ impl Problem {
         self
     }
 
+    /// The same problem; if it is of the kind `from`, of the kind `to`.
+    #[must_use]
+    pub(crate) fn on(mut self, from: Kind, to: Kind) -> Self {
+        if self.0.kind == from {
+            self.0.kind = to;
+        }
+        self
+    }
+
     /// What kind of problem it is.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -117,7 +127,11 @@ impl Problem {
 
     /// The problem as an error object of the OpenAI protocol, which is what callers of `/v1/…` understand.
     pub fn openai(self) -> Response {
-        Report { problem: Arc::new(self), dialect: Dialect::OpenAi }.into_response()
+        self.said_in(Dialect::OpenAi)
+    }
+
+    pub(crate) fn said_in(self, dialect: Dialect) -> Response {
+        Report { problem: Arc::new(self), dialect }.into_response()
     }
 
     /// The body that the caller reads, not yet naming the request.
@@ -175,15 +189,47 @@ impl fmt::Debug for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        Report { problem: Arc::new(self), dialect: Dialect::Problem }.into_response()
+        self.said_in(Dialect::Problem)
     }
 }
 
+/// What callers of a part of the interface understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
+pub(crate) enum Dialect {
+    /// Problems (RFC 9457).
     Problem,
+    /// Error objects of the model gateway.
     OpenAi,
+    /// SCIM's (RFC 7644, 3.12).
+    Scim,
+    /// OAuth's (RFC 6749, 5.2).
+    OAuth,
 }
+
+impl Dialect {
+    /// The one of those who ask for `path`.
+    pub(crate) fn of(path: &str) -> Self {
+        match path {
+            _ if path.starts_with("/v1/") => Self::OpenAi,
+            _ if path.starts_with("/scim/") => Self::Scim,
+            _ if path.starts_with("/oauth/") => Self::OAuth,
+            _ => Self::Problem,
+        }
+    }
+
+    fn status(self, kind: Kind) -> StatusCode {
+        match self {
+            // Neither RFC 7644 nor RFC 6749 knows 422: what is not acceptable is a bad request.
+            Self::Scim | Self::OAuth if kind.status() == StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+            Self::Problem | Self::OpenAi | Self::Scim | Self::OAuth => kind.status(),
+        }
+    }
+}
+
+/// The member that says what is wrong in SCIM's words.
+pub(crate) const SCIM_TYPE: &str = "scimType";
+/// The member that says what is wrong in OAuth's words.
+pub(crate) const OAUTH_ERROR: &str = "error";
 
 /// A problem that travels in its response's extensions until the edge has logged it and named the request.
 #[derive(Debug, Clone)]
@@ -202,18 +248,21 @@ impl Report {
     pub(crate) fn body_for(&self, request: &RequestId) -> Option<Body> {
         match self.dialect {
             Dialect::Problem => Some(Body::from(self.problem.body(Some(request)).to_json())),
-            Dialect::OpenAi => None,
+            Dialect::OpenAi | Dialect::Scim | Dialect::OAuth => None,
         }
     }
 
     fn into_response(self) -> Response {
         let (kind, retry_after) = (self.problem.kind(), self.problem.0.retry_after);
+        let status = self.dialect.status(kind);
         let (content_type, body) = match self.dialect {
             Dialect::Problem => ("application/problem+json", self.problem.body(None).to_json()),
             Dialect::OpenAi => ("application/json", self.problem.body(None).to_openai(kind)),
+            Dialect::Scim => ("application/scim+json", self.problem.body(None).to_scim(kind, status)),
+            Dialect::OAuth => ("application/json", self.problem.body(None).to_oauth(kind)),
         };
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = kind.status();
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(seconds) = retry_after {
@@ -239,23 +288,31 @@ impl utoipa::IntoResponses for Problem {
     }
 }
 
-/// Whether `path` belongs to the model gateway, whose callers read OpenAI error objects.
-pub(crate) fn speaks_openai(path: &str) -> bool {
-    path.starts_with("/v1/")
+impl utoipa::IntoResponses for ScimErrorBody {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        let schema = utoipa::openapi::Ref::from_schema_name("ScimErrorBody");
+        let content = utoipa::openapi::ContentBuilder::new().schema(Some(schema)).build();
+        let response = utoipa::openapi::ResponseBuilder::new()
+            .description("What was refused or failed, and why (RFC 7644, 3.12)")
+            .content("application/scim+json", content)
+            .build();
+        std::collections::BTreeMap::from([("default".to_owned(), response.into())])
+    }
 }
 
 /// A problem in the dialect that callers of `path` understand.
 pub(crate) fn respond(problem: Problem, path: &str) -> Response {
-    if speaks_openai(path) { problem.openai() } else { problem.into_response() }
+    problem.said_in(Dialect::of(path))
 }
 
 /// The same response; if it is a problem, in the dialect that callers of `path` understand.
 pub(crate) fn in_dialect(mut response: Response, path: &str) -> Response {
-    if !speaks_openai(path) {
+    let dialect = Dialect::of(path);
+    if dialect == Dialect::Problem {
         return response;
     }
     match response.extensions_mut().remove::<Report>() {
-        Some(Report { problem, dialect: _ }) => Report { problem, dialect: Dialect::OpenAi }.into_response(),
+        Some(Report { problem, dialect: _ }) => Report { problem, dialect }.into_response(),
         None => response,
     }
 }

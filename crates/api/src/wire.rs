@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{Cursor, Money, Page, PageSize};
+use identity::Direction;
+use kernel::{Cursor, Money, Page, PageSize, Secret};
+use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,6 +26,16 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Written<T> {
 impl<T: fmt::Display> Serialize for Written<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
+    }
+}
+
+/// A text that does not print.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden(pub(crate) Secret<String>);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Secret::new).map(Self)
     }
 }
 
@@ -95,6 +107,27 @@ impl PageQuery {
     }
 }
 
+/// What a list is sorted by, as `T` names it, and from which end: a minus in front means from the last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sort<T> {
+    /// By what.
+    pub(crate) by: T,
+    /// From which end.
+    pub(crate) direction: Direction,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Sort<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let (name, direction) = match text.strip_prefix('-') {
+            Some(name) => (name, Direction::Descending),
+            None => (&*text, Direction::Ascending),
+        };
+        let by = T::deserialize(name.to_owned().into_deserializer())?;
+        Ok(Self { by, direction })
+    }
+}
+
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PageOut<T> {
@@ -109,12 +142,20 @@ pub(crate) trait Show: Send + 'static {
     /// Its wire form.
     type Out: Serialize;
 
+    /// The media type of that.
+    const MEDIA_TYPE: &'static str = "application/json";
+
     /// Writes it.
     fn show(&self) -> Self::Out;
 
     /// What its `ETag` is made of, if it can be changed.
     fn revision(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether what was asked for is still to come: 202.
+    fn is_pending(&self) -> bool {
+        false
     }
 
     /// Where it can be read again.
@@ -173,6 +214,22 @@ mod tests {
         limit: Option<Amount>,
         #[serde(default)]
         email: Change<String>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq, Eq)]
+    #[serde(rename_all = "snake_case")]
+    enum By {
+        CreatedAt,
+    }
+
+    #[test]
+    fn a_minus_sorts_from_the_last() {
+        let sort = |text: &str| serde_json::from_value::<Sort<By>>(json!(text)).map(|sort| sort.direction);
+        assert_eq!(sort("created_at").unwrap(), Direction::Ascending);
+        assert_eq!(sort("-created_at").unwrap(), Direction::Descending);
+        for bad in ["", "-", "--created_at", "name", "created_at,-created_at"] {
+            assert!(sort(bad).is_err(), "{bad}");
+        }
     }
 
     fn refusal(json: &str) -> String {

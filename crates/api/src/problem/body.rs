@@ -1,6 +1,8 @@
 //! A problem's wire forms.
 
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Kind;
@@ -28,7 +30,7 @@ pub struct ProblemBody {
     /// Members that belong to the kind, such as `budget` and `reset`.
     #[serde(flatten)]
     #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
-    pub members: serde_json::Map<String, serde_json::Value>,
+    pub members: serde_json::Map<String, Value>,
 }
 
 /// A field that is not acceptable.
@@ -39,6 +41,30 @@ pub struct FieldError {
     pub pointer: String,
     /// What is wrong with it.
     pub detail: String,
+}
+
+/// What is told to directories that provision users (RFC 7644, 3.12).
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ScimErrorBody {
+    /// `urn:ietf:params:scim:api:messages:2.0:Error`.
+    schemas: [&'static str; 1],
+    /// The HTTP status.
+    #[schema(example = "400")]
+    status: String,
+    /// What is wrong, in a word of RFC 7644.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "invalidValue")]
+    scim_type: Option<String>,
+    /// What is wrong in this case.
+    detail: String,
+}
+
+/// What is told to clients of OAuth (RFC 6749, 5.2).
+#[derive(Serialize)]
+struct OAuthErrorBody<'a> {
+    error: &'a str,
+    error_description: &'a str,
 }
 
 #[derive(Serialize)]
@@ -53,7 +79,7 @@ struct OpenAiError<'a> {
     code: String,
     param: Option<String>,
     #[serde(flatten)]
-    members: &'a serde_json::Map<String, serde_json::Value>,
+    members: &'a serde_json::Map<String, Value>,
 }
 
 impl ProblemBody {
@@ -61,6 +87,41 @@ impl ProblemBody {
 
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub(super) fn to_scim(&self, kind: Kind, status: StatusCode) -> Vec<u8> {
+        let first = self.errors.first().map(|FieldError { pointer, detail }| match pointer.as_str() {
+            "" => detail.clone(),
+            pointer => format!("{pointer}: {detail}"),
+        });
+        let usual = match kind {
+            Kind::AlreadyExists => Some("uniqueness"),
+            Kind::Malformed | Kind::UnsupportedMediaType => Some("invalidSyntax"),
+            Kind::WrongState => Some("mutability"),
+            _ if kind.status() == StatusCode::UNPROCESSABLE_ENTITY => Some("invalidValue"),
+            _ => None,
+        };
+        let body = ScimErrorBody {
+            schemas: ["urn:ietf:params:scim:api:messages:2.0:Error"],
+            status: status.as_u16().to_string(),
+            scim_type: self.members.get(super::SCIM_TYPE).and_then(Value::as_str).or(usual).map(str::to_owned),
+            detail: self.detail.clone().or(first).unwrap_or_else(|| self.title.clone()),
+        };
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    pub(super) fn to_oauth(&self, kind: Kind) -> Vec<u8> {
+        let usual = match kind.status() {
+            StatusCode::UNAUTHORIZED => "invalid_client",
+            StatusCode::FORBIDDEN => "unauthorized_client",
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request",
+        };
+        let error = self.members.get(super::OAUTH_ERROR).and_then(Value::as_str).unwrap_or(usual);
+        let first = self.errors.first().map(|error| error.detail.as_str());
+        let error_description = self.detail.as_deref().or(first).unwrap_or(&self.title);
+        serde_json::to_vec(&OAuthErrorBody { error, error_description }).unwrap_or_default()
     }
 
     pub(super) fn to_openai(&self, kind: Kind) -> Vec<u8> {

@@ -40,6 +40,8 @@ macro_rules! kinds {
 kinds! {
     Unauthenticated = UNAUTHORIZED, "unauthenticated", "Credentials are missing or not valid",
         "The request carried no credentials, or ones that are unknown, malformed, expired or revoked. Send a valid API key or token as `Authorization: Bearer …`. For safety the answer does not say which of these it was.";
+    SignInFailed = UNAUTHORIZED, "sign-in-failed", "Signing in failed",
+        "Nobody was signed in. For safety the answer does not say why; an auditor of the tenant finds the reason in its ledger. Check what was typed, or begin again.";
     Forbidden = FORBIDDEN, "forbidden", "The caller may not do this",
         "The credentials are valid, but none of the caller's roles, or a policy, allows this action. An administrator of the tenant can grant the permission that the detail names.";
     OwnRequest = FORBIDDEN, "own-request", "Nobody decides on their own request",
@@ -110,7 +112,7 @@ impl Kind {
     /// The `type` of an OpenAI error object.
     pub(super) const fn openai_type(self) -> &'static str {
         match self {
-            Self::Unauthenticated => "authentication_error",
+            Self::Unauthenticated | Self::SignInFailed => "authentication_error",
             Self::Forbidden
             | Self::OwnRequest
             | Self::PolicyDenied

@@ -18,8 +18,11 @@ const MOST: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Buckets {
     hashers: [RandomState; 2],
-    shards: Box<[Mutex<HashMap<(u64, u64), Earned>>]>,
+    shards: Box<[Shard]>,
 }
+
+/// A part of the table.
+type Shard = Mutex<HashMap<(u64, u64), Earned>>;
 
 impl Default for Buckets {
     fn default() -> Self {

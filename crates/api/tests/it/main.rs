@@ -14,6 +14,7 @@ mod faults;
 mod gateway;
 mod hostile;
 mod idempotency;
+mod limits;
 mod operations;
 mod revisions;
 mod story;

@@ -1,13 +1,16 @@
 //! A running application with people in it, and clients for them.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use api::limits::{Front, Limits, RequestIds};
-use api::{About, App, Parts};
+use api::{About, App, Parts, Place, Signing};
 use approvals::{Followers, RequestType};
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::response::Response;
 use bytes::Bytes;
 use gateway::{Gateway, UpstreamConfig, Upstreams};
@@ -15,6 +18,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use identity::Directory;
 use kernel::Secret;
+use policy::Policies;
 use serde_json::{Value, json};
 use testkit::Tester;
 use testkit::upstream::Upstream;
@@ -41,6 +45,9 @@ pub(crate) struct Node {
     pub(crate) app: App,
     front: Front,
 }
+
+/// Where the server is found.
+pub(crate) const PUBLIC_URL: &str = "https://taskforce.example";
 
 pub(crate) const PEOPLE: [(&str, &[&str]); 6] = [
     ("carol", &["admin"]),
@@ -108,11 +115,17 @@ pub(crate) struct Ask {
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
+    /// Where it comes from: unless said, each from an address of its own.
+    pub(crate) from: Option<IpAddr>,
 }
 
 impl Ask {
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: Vec::new(), body: Bytes::new() }
+        Self { method, path: path.into(), headers: Vec::new(), body: Bytes::new(), from: None }
+    }
+
+    pub(crate) fn from(self, address: &str) -> Self {
+        Self { from: Some(address.parse().unwrap()), ..self }
     }
 
     pub(crate) fn get(path: impl Into<String>) -> Self {
@@ -164,7 +177,7 @@ impl<'t> World<'t> {
         for (name, roles) in PEOPLE {
             let body = json!({ "username": name, "roles": roles });
             let user = self.send("bob", Ask::post("/api/v1/admin/users", &body)).await.expect(201).get("/id");
-            let key = Ask::post("/api/v1/admin/keys", &json!({ "user_id": user, "name": "first" }));
+            let key = Ask::post("/api/v1/admin/api-keys", &json!({ "user_id": user, "name": "first" }));
             let key = self.send("bob", key).await.expect(201);
             self.users.insert(name.to_owned(), user);
             self.keys.insert(name.to_owned(), Secret::new(key.get("/secret")));
@@ -174,7 +187,7 @@ impl<'t> World<'t> {
 
     /// A key that `by` makes as `body` says.
     pub(crate) async fn new_key(&self, by: &str, body: &Value) -> Secret<String> {
-        Secret::new(self.send(by, Ask::post("/api/v1/admin/keys", body)).await.expect(201).get("/secret"))
+        Secret::new(self.send(by, Ask::post("/api/v1/admin/api-keys", body)).await.expect(201).get("/secret"))
     }
 
     /// The id of somebody.
@@ -321,9 +334,23 @@ impl Node {
         let (gateway, sequencer) = Gateway::new(db.clone(), upstreams, purse).unwrap();
         std::thread::spawn(move || sequencer.run());
         let signing = audit::Signer::generate(&*tester.clock);
+        let policies = Arc::new(Policies::load(db).unwrap());
+        let guards = Arc::clone(&policies);
         let parts = Parts {
             db: db.clone(),
-            directory: Arc::new(Directory::load(db).unwrap()),
+            directory: Arc::new(Directory::load(db, Arc::new(move |tenant| guards.guard_for(tenant))).unwrap()),
+            policies,
+            outbound: outbound::Client::new(outbound::Trust::Nobody).unwrap(),
+            place: Place {
+                public_url: PUBLIC_URL.to_owned(),
+                trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()],
+                provider_reach: outbound::Reach::Private,
+            },
+            signing: Signing {
+                tokens: Secret::new(vec![7; 32]),
+                issuer: PUBLIC_URL.to_owned(),
+                cookies: Secret::new(vec![9; 32]),
+            },
             gateway,
             signer: Arc::new(audit::Signer::parse(db.instance(), &signing).unwrap()),
             followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
@@ -348,8 +375,12 @@ impl Node {
     }
 
     async fn open(&self, key: Option<&Secret<String>>, ask: Ask) -> Response {
-        let Ask { method, path, headers, body } = ask;
+        static ADDRESSES: AtomicU32 = AtomicU32::new(0x0A00_0000);
+        let Ask { method, path, headers, body, from } = ask;
+        let own = || Ipv4Addr::from_bits(ADDRESSES.fetch_add(1, Ordering::Relaxed)).into();
+        let peer = SocketAddr::new(from.unwrap_or_else(own), 40_000);
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        request = request.extension(ConnectInfo(peer));
         for (name, value) in headers {
             request = request.header(name, value);
         }

@@ -1,0 +1,196 @@
+//! Before and after a handler: credentials become a caller, limits are kept, and a refusal leaves its entry.
+
+use std::sync::Arc;
+
+use audit::Refusal;
+use authz::{Caller, Request as Asked};
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{HeaderName, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, StatusCode};
+use kernel::{RequestId, Timestamp};
+
+use crate::app::App;
+use crate::authentication::{self, Admitted};
+use crate::client::Client;
+use crate::credential::Credential;
+use crate::problem::{self, Kind, Problem, Report};
+use crate::rate::{Agreed, Limited};
+
+/// Names the ledger entry that a request left, by its place in the caller's log.
+pub(crate) const ENTRY: HeaderName = HeaderName::from_static("taskforce-entry");
+
+/// What is known of a request before anything of it is believed.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// The request as the ledger knows it.
+    pub(crate) asked: Asked,
+    /// Where it comes from.
+    pub(crate) client: Client,
+    /// The operation that answers it.
+    pub(crate) operation: Arc<str>,
+    path: String,
+    mutating: bool,
+}
+
+impl Arrival {
+    fn of(app: &App, request: &Request) -> Result<Self, Problem> {
+        let matched = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let client = Client::of(request.extensions(), request.headers(), &app.0.place.trusted_proxies)?;
+        Ok(Self {
+            asked: Asked::new(request_id(app, request), app.0.db.moment().now()),
+            client,
+            operation: app.0.metrics.operation(request.method(), matched),
+            path: request.uri().path().to_owned(),
+            mutating: !matches!(*request.method(), Method::GET | Method::HEAD),
+        })
+    }
+
+    /// When it came.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.asked.at
+    }
+
+    /// Whether it is to change something.
+    pub(crate) fn is_mutating(&self) -> bool {
+        self.mutating
+    }
+
+    fn refusal(&self, problem: &'static str) -> Refusal {
+        Refusal { action: self.operation.to_string(), resource: None, problem }
+    }
+
+    fn answer(&self, problem: Problem) -> Response {
+        problem::respond(problem, &self.path)
+    }
+}
+
+/// Lets requests with valid credentials through, and records those that are refused.
+pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let arrival = match Arrival::of(&app, &request) {
+        Ok(arrival) => arrival,
+        Err(problem) => return problem::respond(problem, request.uri().path()),
+    };
+    let (parts, body) = request.into_parts();
+    let admitted = authentication::authenticate(&app, &parts, &arrival).await;
+    let Admitted { authenticated, entrance, cookie } = match admitted {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            let presented = !matches!(Credential::of(&parts.headers), Ok(None));
+            return turn_away(&app, &arrival, problem, presented).await;
+        }
+    };
+    request = Request::from_parts(parts, body);
+    let caller = authenticated.caller.clone();
+    let limited = app.0.rates.admit(&caller, agreed(&app, &caller), &arrival.operation, arrival.now());
+    let response = if let Some(problem) = limited.refusal() {
+        arrival.answer(problem)
+    } else {
+        request.extensions_mut().insert(arrival.client);
+        request.extensions_mut().insert(authenticated);
+        if let Some(entrance) = entrance {
+            request.extensions_mut().insert(entrance);
+        }
+        problem::in_dialect(next.run(request).await, &arrival.path)
+    };
+    let mut response = finish(&app, &arrival, &caller, (response, limited)).await;
+    if let Some(cookie) = cookie.filter(|_| !response.headers().contains_key(SET_COOKIE)) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Lets requests through that need no credentials, so many from each network.
+pub(crate) async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let arrival = match Arrival::of(&app, &request) {
+        Ok(arrival) => arrival,
+        Err(problem) => return problem::respond(problem, request.uri().path()),
+    };
+    let limited = app.0.rates.enter(arrival.client, &arrival.operation, arrival.now());
+    let mut response = if let Some(problem) = limited.refusal() {
+        arrival.answer(problem)
+    } else {
+        let path = arrival.path.clone();
+        request.extensions_mut().insert(arrival);
+        problem::in_dialect(next.run(request).await, &path)
+    };
+    limited.tell(response.headers_mut());
+    response
+}
+
+/// Refused credentials leave an entry, as long as a network does not try too often. Past that it is only told so.
+async fn turn_away(app: &App, arrival: &Arrival, problem: Problem, presented: bool) -> Response {
+    let mut limited = Limited::default();
+    if problem.kind() == Kind::Unauthenticated {
+        limited = app.0.rates.failure(arrival.client, arrival.now());
+        if let Some(problem) = limited.refusal() {
+            let mut response = arrival.answer(problem);
+            limited.tell(response.headers_mut());
+            return response;
+        }
+    }
+    let (asked, refusal) = (arrival.asked.clone(), arrival.refusal(problem.kind().slug()));
+    let recorded = app.run(move |inner| {
+        let at = inner.db.moment();
+        Ok(audit::refused_anonymous(&inner.db, &inner.refusals, &asked, &refusal, &at)?)
+    });
+    let mut response = arrival.answer(recorded.await.map_or_else(unrecorded, |()| problem));
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let challenge = app.challenge(presented);
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        limited.tell(response.headers_mut());
+    }
+    response
+}
+
+async fn finish(app: &App, arrival: &Arrival, caller: &Caller, (response, limited): (Response, Limited)) -> Response {
+    let refusal = refusal(arrival, caller, &response);
+    let mut response = match record(app, caller, refusal).await {
+        Ok(()) => response,
+        Err(problem) => arrival.answer(problem),
+    };
+    limited.tell(response.headers_mut());
+    if let Some(seq) = caller.request().recorded() {
+        response.headers_mut().insert(ENTRY, HeaderValue::from(seq));
+    }
+    response
+}
+
+/// A change that was refused leaves an entry, and so does anything that the caller was not permitted.
+fn refusal(arrival: &Arrival, caller: &Caller, response: &Response) -> Option<Refusal> {
+    let status = response.status();
+    let refused = status == StatusCode::FORBIDDEN || (arrival.mutating && status.is_client_error());
+    if !refused || caller.request().recorded().is_some() {
+        return None;
+    }
+    let problem = response.extensions().get::<Report>().map_or("refused", |report| report.problem().kind().slug());
+    Some(arrival.refusal(problem))
+}
+
+async fn record(app: &App, caller: &Caller, refusal: Option<Refusal>) -> Result<(), Problem> {
+    let Some(refusal) = refusal else { return Ok(()) };
+    let caller = caller.clone();
+    let recorded =
+        app.run(move |inner| Ok(audit::refused(&inner.db, &inner.refusals, &caller, &refusal, &inner.db.moment())?));
+    recorded.await.map_err(unrecorded)
+}
+
+/// What cannot be recorded does not happen, not even a refusal.
+fn unrecorded(problem: Problem) -> Problem {
+    problem.turned_into(Kind::AuditUnavailable)
+}
+
+/// The limits that the caller's tenant has agreed on.
+fn agreed(app: &App, caller: &Caller) -> Agreed {
+    let settings = app.0.directory.tenant_settings(caller.tenant());
+    settings.map_or(Agreed::default(), |settings| Agreed {
+        tenant: settings.rate_limit_per_minute,
+        credential: settings.key_rate_limit_per_minute,
+    })
+}
+
+/// The id that the front of the server gave, or a new one where there is no front.
+fn request_id(app: &App, request: &Request) -> RequestId {
+    request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| app.0.db.moment().id())
+}
