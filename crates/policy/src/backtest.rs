@@ -7,59 +7,13 @@ use authz::{Caller, DecisionInput, Forbidden, Grant, Verdict};
 use kernel::{Moment, Timestamp};
 use serde::Deserialize;
 
+use crate::entries;
 use crate::input::Kept;
+use crate::model::{Backtest, Changed, Example, digest};
 use crate::rules::{Rules, Word};
 use crate::source::Invalid;
 use crate::store::{self, Entered};
 use crate::versions::{Manage, ReadPolicies};
-use crate::{entries, model};
-
-/// What a backtest found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backtest {
-    /// Calls from then on were looked at.
-    pub since: Timestamp,
-    /// And until then.
-    pub until: Timestamp,
-    /// How many calls there were, and calls of tools.
-    pub looked_at: u64,
-    /// How many of them cannot be decided again: what they depended on was erased, or not kept.
-    pub not_replayable: u64,
-    /// The decisions that would be others, grouped.
-    pub changes: Vec<Changed>,
-    /// Whom it would affect, by id, and on how many calls.
-    pub callers: BTreeMap<String, u64>,
-    /// How many calls would have waited for an approval.
-    pub approvals: u64,
-}
-
-/// Calls that would be decided otherwise, all in the same way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// The verdict that was, in a word.
-    pub from: String,
-    /// The verdict that would be.
-    pub to: String,
-    /// How many calls.
-    pub count: u64,
-    /// The first of them.
-    pub examples: Vec<Example>,
-}
-
-/// One call that would be decided otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
-    /// Its entry in the ledger.
-    pub seq: u64,
-    /// When it was.
-    pub at: Timestamp,
-    /// Who made it, by id.
-    pub who: String,
-    /// The agent that made it.
-    pub agent: Option<String>,
-    /// The rule that would decide; `None` where no policy would speak of it.
-    pub rule: Option<String>,
-}
 
 /// How many examples are kept of each change.
 const EXAMPLES: usize = 10;
@@ -68,14 +22,6 @@ const EXAMPLES: usize = 10;
 const STRIDE: u64 = 250;
 
 impl Backtest {
-    /// How many approvals a day it would have asked for.
-    pub fn approvals_per_day(&self) -> f64 {
-        const DAY: f64 = 86_400_000_000.0;
-        #[expect(clippy::cast_precision_loss, reason = "a forecast, shown with one digit after the point")]
-        let (approvals, span) = (self.approvals as f64, (self.until.micros() - self.since.micros()) as f64);
-        if span > 0.0 { approvals * DAY / span } else { 0.0 }
-    }
-
     fn add(&mut self, entered: &Entered, rules: Option<&Rules>) {
         let decisions = entered.decisions();
         // The end of a call need not have decided about anything; its beginning has.
@@ -201,7 +147,7 @@ fn run<A>(
         from = next;
     }
     report.changes.sort_by(|a, b| (b.count, &a.from, &a.to).cmp(&(a.count, &b.from, &b.to)));
-    let digest = model::digest(source.unwrap_or_default(), "");
+    let digest = digest(source.unwrap_or_default(), "");
     record(db, grant, &digest, &report)?;
     Ok(report)
 }

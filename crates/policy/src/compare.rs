@@ -7,6 +7,9 @@ use kernel::Timestamp;
 
 use crate::rules::{Rules, Word};
 
+/// How many names of each kind a summary lists.
+const TOLD: usize = 20;
+
 /// What other policies change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -91,10 +94,12 @@ impl Comparison {
     pub(crate) fn summary(&self) -> String {
         let Self { added, removed, changed, newly_governed, no_longer_governed, shifts } = self;
         let mut said = Vec::new();
-        let mut list = |what: &str, names: Vec<String>| {
-            if !names.is_empty() {
-                said.push(format!("{what}: {}.", names.join(", ")));
+        let mut list = |what: &str, names: Vec<String>| match names.split_at_checked(TOLD) {
+            Some((first, rest)) if !rest.is_empty() => {
+                said.push(format!("{what}: {} and {} more.", first.join(", "), rest.len()));
             }
+            _ if names.is_empty() => {}
+            _ => said.push(format!("{what}: {}.", names.join(", "))),
         };
         let actions = |permissions: &Permissions| permissions.iter().map(|one| one.to_string()).collect();
         list("New policies", added.clone());

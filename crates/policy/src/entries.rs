@@ -4,9 +4,8 @@
 use serde_json::{Value, json};
 use store::{Entry, Resource};
 
-use crate::backtest::Backtest;
 use crate::compare::{Comparison, Shift};
-use crate::model::{State, Version};
+use crate::model::{Backtest, State, Version};
 
 /// The actions that this domain records.
 pub const ACTIONS: &[&str] = &[

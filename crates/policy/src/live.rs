@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use authz::{ActorKind, Attributes, Basis, Guard, Judgment, Permission, Question, Roles, Shadow, Verdict};
 use kernel::TenantId;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::asked::{Asked, Needs, Principal, Unaskable, Who};
 use crate::rules::{Rules, Word};
@@ -48,6 +48,8 @@ impl InForce {
 pub struct TenantPolicies {
     tenant: TenantId,
     in_force: ArcSwap<InForce>,
+    /// Held while what is in force is read and replaced, so that nothing older replaces what is newer.
+    replacing: Mutex<()>,
     principals: RwLock<HashMap<String, Arc<Cached>>>,
     compared: AtomicU64,
     differed: AtomicU64,
@@ -85,18 +87,28 @@ impl TenantPolicies {
         Self {
             tenant,
             in_force: ArcSwap::from_pointee(in_force),
+            replacing: Mutex::new(()),
             principals: RwLock::default(),
             compared: AtomicU64::new(0),
             differed: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn replace(&self, in_force: InForce) {
-        self.in_force.store(Arc::new(in_force));
-    }
-
-    pub(crate) fn in_force(&self) -> Arc<InForce> {
-        self.in_force.load_full()
+    /// Replaces what is in force by what `read` finds, if it finds anything else.
+    pub(crate) fn replace<E>(&self, read: impl FnOnce(&InForce) -> Result<Option<InForce>, E>) -> Result<(), E> {
+        let _alone = self.replacing.lock();
+        match read(&self.in_force.load()) {
+            Ok(found) => {
+                if let Some(found) = found {
+                    self.in_force.store(Arc::new(found));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.in_force.store(Arc::new(InForce::unusable()));
+                Err(error)
+            }
+        }
     }
 
     /// Whether there is anything to ask.

@@ -1,5 +1,7 @@
 //! Versions of policies, and which of them holds.
 
+use std::collections::BTreeMap;
+
 use kernel::{Cursor, PageSize, ReviewId, Text, Timestamp};
 
 /// One version of a tenant's policies. It is never changed.
@@ -79,6 +81,63 @@ pub enum Activation {
     Done(State),
     /// It will when this request for approval is approved.
     Waiting(ReviewId),
+}
+
+/// What a backtest found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backtest {
+    /// Calls from then on were looked at.
+    pub since: Timestamp,
+    /// And until then.
+    pub until: Timestamp,
+    /// How many calls there were, and calls of tools.
+    pub looked_at: u64,
+    /// How many of them cannot be decided again: what they depended on was erased, or not kept.
+    pub not_replayable: u64,
+    /// The decisions that would be others, grouped.
+    pub changes: Vec<Changed>,
+    /// Whom it would affect, by id, and on how many calls.
+    pub callers: BTreeMap<String, u64>,
+    /// How many calls would have waited for an approval.
+    pub approvals: u64,
+}
+
+/// Calls that would be decided otherwise, all in the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The verdict that was, in a word.
+    pub from: String,
+    /// The verdict that would be.
+    pub to: String,
+    /// How many calls.
+    pub count: u64,
+    /// The first of them.
+    pub examples: Vec<Example>,
+}
+
+/// One call that would be decided otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Its entry in the ledger.
+    pub seq: u64,
+    /// When it was.
+    pub at: Timestamp,
+    /// Who made it, by id.
+    pub who: String,
+    /// The agent that made it.
+    pub agent: Option<String>,
+    /// The rule that would decide; `None` where no policy would speak of it.
+    pub rule: Option<String>,
+}
+
+impl Backtest {
+    /// How many approvals a day it would have asked for.
+    pub fn approvals_per_day(&self) -> f64 {
+        const DAY: f64 = 86_400_000_000.0;
+        #[expect(clippy::cast_precision_loss, reason = "a forecast, shown with one digit after the point")]
+        let (approvals, span) = (self.approvals as f64, (self.until.micros() - self.since.micros()) as f64);
+        if span > 0.0 { approvals * DAY / span } else { 0.0 }
+    }
 }
 
 /// The SHA-256 digest of policies and their tests, in hexadecimal.

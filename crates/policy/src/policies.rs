@@ -51,22 +51,12 @@ impl Policies {
     /// Brings one tenant's policies up to date: after a change of its configuration, and before its callers' standings
     /// are made anew. When the database does not answer, everything that policies may govern is refused until it does.
     pub fn refresh(&self, db: &Database, tenant: &TenantId) -> Result<(), StoreError> {
-        let known = self.of(tenant);
-        #[expect(clippy::disallowed_methods, reason = "whatever changed, the tenant's policies must follow")]
-        let read = db.system(Reason::Snapshot, |tx| tx.within(tenant, stored));
-        match read {
-            Ok(stored) => {
-                if !matches!(&*known.in_force(), InForce::These { revision, .. } if *revision == stored.state.revision)
-                {
-                    known.replace(compile(tenant, stored));
-                }
-                Ok(())
-            }
-            Err(error) => {
-                known.replace(InForce::unusable());
-                Err(error)
-            }
-        }
+        self.of(tenant).replace(|known| {
+            #[expect(clippy::disallowed_methods, reason = "whatever changed, the tenant's policies must follow")]
+            let stored = db.system(Reason::Snapshot, |tx| tx.within(tenant, stored))?;
+            let same = matches!(known, InForce::These { revision, .. } if *revision == stored.state.revision);
+            Ok(if same { None } else { Some(compile(tenant, stored)) })
+        })
     }
 
     /// What stands behind the roles of a tenant's callers; `None` where it has no policies.

@@ -7,6 +7,7 @@ use cedar_policy::{Authorizer, Effect, PolicyId, PolicySet};
 
 use crate::annotations::{DEFAULT, ROLES, together};
 use crate::asked::{Asked, Needs, Principal, put};
+use crate::depth::on_deep_stack;
 use crate::source::{self, Invalid, Rule};
 use crate::vocabulary::{Named, Vocabulary};
 
@@ -23,6 +24,7 @@ struct Slice {
     named: &'static Named,
     policies: PolicySet,
     needs: Needs,
+    deep: bool,
 }
 
 /// What policies say to one question.
@@ -97,7 +99,8 @@ impl Rules {
             Ok(put) => put,
             Err(error) => return Word::unasked(error.as_ref()),
         };
-        let response = Authorizer::new().is_authorized(&put.request, &slice.policies, &put.entities);
+        let evaluate = || Authorizer::new().is_authorized(&put.request, &slice.policies, &put.entities);
+        let response = if slice.deep { on_deep_stack(evaluate) } else { evaluate() };
         let told = response.diagnostics();
         let mut matched: Vec<&Rule> = told.reason().filter_map(|id| self.all.get(id)).collect();
         matched.sort_by_key(|rule| rule.policy.id());
@@ -137,6 +140,7 @@ fn slice(rules: &BTreeMap<PolicyId, Rule>, permission: Permission) -> Result<Opt
         return Ok(None);
     }
     let needs = governing.iter().fold(Needs::default(), |all, rule| all.and(rule.needs));
+    let deep = governing.iter().any(|rule| rule.deep);
     let policies = source::set(governing.into_iter())?;
-    Ok(Some(Slice { named, policies, needs }))
+    Ok(Some(Slice { named, policies, needs, deep }))
 }

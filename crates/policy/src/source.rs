@@ -9,6 +9,7 @@ use cedar_policy::{ActionConstraint, Policy, PolicyId, PolicySet, ValidationMode
 
 use crate::annotations::{self, Annotations};
 use crate::asked::Needs;
+use crate::depth::{is_deep, on_deep_stack, too_deep};
 use crate::vocabulary::{NOTHING, Vocabulary, governable};
 
 /// How many bytes the policies of one version may have.
@@ -64,18 +65,27 @@ pub(crate) struct Rule {
     pub(crate) annotations: Annotations,
     pub(crate) governs: Permissions,
     pub(crate) needs: Needs,
+    /// Whether it takes more stack to evaluate than whoever asks may have.
+    pub(crate) deep: bool,
     /// What the policy says, whatever its spaces and comments are.
     pub(crate) meaning: String,
 }
 
 /// Reads policies and checks them against the schema and against the rules for annotations.
 pub(crate) fn read(source: &str) -> Result<BTreeMap<PolicyId, Rule>, Invalid> {
+    on_deep_stack(|| descend(source))
+}
+
+fn descend(source: &str) -> Result<BTreeMap<PolicyId, Rule>, Invalid> {
     let at_start = |message: String| Invalid(vec![fault(source, 0, None, message)]);
     if source.len() > MAX_SOURCE {
         return Err(at_start(format!("policies have at most {MAX_SOURCE} bytes")));
     }
     if let Some(offset) = source.find('\0') {
         return Err(Invalid(vec![fault(source, offset, None, "policies have no U+0000".to_owned())]));
+    }
+    if let Some((offset, message)) = too_deep(source) {
+        return Err(Invalid(vec![fault(source, offset, None, message)]));
     }
     let parsed: PolicySet = source.parse().map_err(|errors: cedar_policy::ParseErrors| {
         Invalid(errors.iter().map(|error| detailed(source, None, &DetailedError::from(error))).collect())
@@ -142,9 +152,10 @@ fn rule(policy: &Policy) -> Result<Rule, (Option<String>, String)> {
     if nameless {
         return Err(told("the id `\"\"` stands for no thing: name one, or leave the id out".to_owned()));
     }
-    let meaning = policy.to_json().map_err(|error| told(error.to_string()))?.to_string();
+    let tree = policy.to_json().map_err(|error| told(error.to_string()))?;
+    let (deep, meaning) = (is_deep(&tree), tree.to_string());
     let needs = Needs::of(&meaning);
-    Ok(Rule { policy: policy.new_id(PolicyId::new(&id)), annotations, governs, needs, meaning })
+    Ok(Rule { policy: policy.new_id(PolicyId::new(&id)), annotations, governs, needs, deep, meaning })
 }
 
 /// What the scope of the policy includes.

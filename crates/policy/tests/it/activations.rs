@@ -65,6 +65,7 @@ fn without_a_workflow_a_version_holds_at_once_and_rolls_back() {
         let actions = ledger(t, &who.bob);
         let last = ["policy.activated", "policy.activated", "policy.activated", "policy.deactivated"];
         assert_eq!(actions[actions.len() - 4..], last);
+        assert!(actions.iter().all(|action| policy::ACTIONS.contains(&action.as_str())), "{actions:?}");
     });
 }
 

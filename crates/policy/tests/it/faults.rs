@@ -1,6 +1,9 @@
 //! Everything that is wrong with policies is told: where, in which of them, and what to do.
 
+use authz::Permission;
 use policy::{Cases, Invalid, MAX_SOURCE, Rules};
+
+use crate::given::{input, line};
 
 fn faults(source: &str) -> String {
     let Err(Invalid(faults)) = Rules::read(source) else { panic!("{source} is valid") };
@@ -142,4 +145,36 @@ fn a_failed_test_says_what_it_expected() {
     let tested = cases.unwrap().run(&rules);
     assert_eq!(tested[0].wrong, ["verdict: expected `allow`, got `deny`", "rule: expected `mornings`, got `default`"]);
     assert_eq!(tested[1].wrong, ["obligations: expected `allow with without_tools`, got `allow`"]);
+}
+
+#[test]
+fn policies_that_nest_without_end_are_refused_and_deep_ones_are_evaluated() {
+    let deep = |open: &str, middle: &str, close: &str, times: usize| {
+        format!("{}{middle}{}", open.repeat(times), close.repeat(times))
+    };
+    let read = |condition: &str| {
+        Rules::read(&format!("@id(\"deep\") permit (principal, action, resource) when {{ {condition} }};"))
+    };
+    let shapes = |times: usize| {
+        [
+            deep("(", "context.hour == 8", ")", times.min(30)),
+            deep("true && ", "context.hour == 8", "", times),
+            deep("1 + ", "1", "", times) + &format!(" == {}", times + 1),
+            deep("context.hour == 9 || ", "context.hour == 8", "", times / 3),
+            deep("if context.hour == 9 then true else ", "true", "", times / 3),
+        ]
+    };
+    for times in [10, 100, 450] {
+        for condition in shapes(times) {
+            let word = read(&condition).unwrap().replay(&input(Permission::AgentRead, None));
+            assert_eq!(line(&word), "allow by deep", "{}", condition.get(..60).unwrap_or(&condition));
+        }
+    }
+    for times in [2_000, 20_000] {
+        let brackets = ["(", "[", "{a: "].map(|open| deep(open, "true", "", times));
+        let endless = ["!", "context", "context.a", "-"].map(|open| deep(open, "true", "", times));
+        for condition in brackets.iter().chain(&endless).chain(&shapes(times)[1..]) {
+            assert!(read(condition).is_err(), "{}", condition.get(..60).unwrap_or(condition));
+        }
+    }
 }
