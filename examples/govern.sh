@@ -38,7 +38,7 @@ author_id=$(call "$author" GET /api/v1/whoami | field user_id)
 
 # Somebody else, who approves.
 reviewer_id=$(call "$author" POST /api/v1/admin/users '{"username": "reviewer", "roles": ["admin"]}' | field id)
-reviewer=$(call "$author" POST /api/v1/admin/keys "{\"user_id\": \"$reviewer_id\", \"name\": \"first key\"}" | field secret)
+reviewer=$(call "$author" POST /api/v1/admin/api-keys "{\"user_id\": \"$reviewer_id\", \"name\": \"first key\"}" | field secret)
 
 # The agent and its first version: what is said here binds every call; what is not said stays as the agent sends it.
 agent_id=$(call "$author" POST /api/v1/agents "{\"name\": \"$agent\"}" | field id)
@@ -49,7 +49,7 @@ call "$reviewer" POST "/api/v1/approvals/$review/approve" >/dev/null
 call "$author" POST "$versions/$version/publish" >/dev/null
 
 # A key that can do one thing: run this agent.
-key=$(call "$author" POST /api/v1/admin/keys "{\"user_id\": \"$author_id\", \"name\": \"$agent\", \"scopes\": [\"agent:execute\"], \"agent_id\": \"$agent_id\"}" | field secret)
+key=$(call "$author" POST /api/v1/admin/api-keys "{\"user_id\": \"$author_id\", \"name\": \"$agent\", \"scopes\": [\"agent:execute\"], \"agent_id\": \"$agent_id\"}" | field secret)
 
 cat <<END
 # The agent $agent_id is published. Keep these two keys of the tenant $tenant:

@@ -193,10 +193,10 @@ fn a_key_that_was_narrowed_expired_or_revoked_does_only_what_is_left() {
         world.ask(Some(&short), read.clone()).await.expect(401);
 
         let made = serde_json::json!({ "user_id": user, "name": "third" });
-        let made = world.post("bob", "/api/v1/admin/keys", made).await.expect(201);
+        let made = world.post("bob", "/api/v1/admin/api-keys", made).await.expect(201);
         let third = kernel::Secret::new(made.get("/secret"));
         world.ask(Some(&third), read.clone()).await.expect(200);
-        let revoke = format!("/api/v1/admin/keys/{}/revoke", made.get("/id"));
+        let revoke = format!("/api/v1/admin/api-keys/{}/revoke", made.get("/id"));
         world.send("bob", Ask::new(http::Method::POST, revoke)).await.expect(200);
         world.ask(Some(&third), read).await.expect(401);
     });

@@ -75,7 +75,7 @@ impl Things {
         });
         let budget = world.post("bob", "/api/v1/admin/budgets", budget).await.expect(201).get("/id");
         let key = json!({ "user_id": world.id("olivia"), "name": "second" });
-        let key = world.post("bob", "/api/v1/admin/keys", key).await.expect(201).get("/id");
+        let key = world.post("bob", "/api/v1/admin/api-keys", key).await.expect(201).get("/id");
         let version = version.rsplit('/').next().unwrap().to_owned();
         Self { agent, version, approval, budget, key, user: world.id("vera").to_owned() }
     }

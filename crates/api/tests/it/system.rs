@@ -101,7 +101,7 @@ fn a_change_of_a_tenant_on_one_node_holds_on_the_other_after_a_refresh() {
         let node = world.second_node();
         let ask = || Ask::get("/api/v1/agents");
         node.ask(Some(world.key("vera")), ask()).await.expect(200);
-        let revoke = format!("/api/v1/admin/keys/{}/revoke", world.key_id("vera"));
+        let revoke = format!("/api/v1/admin/api-keys/{}/revoke", world.key_id("vera"));
         world.send("bob", Ask::new(http::Method::POST, revoke)).await.expect(200);
         world.send("vera", ask()).await.expect(401);
         node.refresh();

@@ -59,6 +59,6 @@ async fn join(story: &mut Story<'_>, name: &str, role: &str) -> Result<(), Failu
 /// Creates a key, for one agent if it names one.
 pub(super) async fn key(story: &mut Story<'_>, user: &str, name: &str, agent: Value) -> Result<String, Failure> {
     let body = json!({"user_id": user, "name": name, "agent_id": agent});
-    let made = story.quietly(&Act::post("bob", "creates a key", "/api/v1/admin/keys", &body)).await?.json();
+    let made = story.quietly(&Act::post("bob", "creates a key", "/api/v1/admin/api-keys", &body)).await?.json();
     Ok(text(&made, "/secret")?)
 }

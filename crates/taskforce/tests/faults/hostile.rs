@@ -67,7 +67,7 @@ fn target(server: &Server, world: &World) -> Target {
         "/api/v1/agents",
         &versions,
         "/api/v1/admin/users",
-        "/api/v1/admin/keys",
+        "/api/v1/admin/api-keys",
         "/api/v1/admin/budgets",
         "/api/v1/admin/prices",
         "/api/v1/admin/tenants",

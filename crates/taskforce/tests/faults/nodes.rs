@@ -65,7 +65,7 @@ async fn a_key_that_is_revoked_on_one_node_is_soon_refused_on_the_other() {
         while there.get("/v1/models").await.status != Some(200) {
             assert!(made.elapsed() < KNOWN, "a new key is not known to the other node");
         }
-        let revoke = format!("/api/v1/admin/keys/{}/revoke", text(&key, "/id"));
+        let revoke = format!("/api/v1/admin/api-keys/{}/revoke", text(&key, "/id"));
         pair.bob.post(&revoke, &json!({})).await.expect(200);
         let revoked = Instant::now();
         here.get("/v1/models").await.expect(401);

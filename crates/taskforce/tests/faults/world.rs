@@ -68,7 +68,7 @@ pub(crate) async fn join(admin: &mut Client, name: &str, role: &str) -> (String,
 
 /// A new key of a user.
 pub(crate) async fn key_of(admin: &mut Client, user: &str) -> Value {
-    admin.post("/api/v1/admin/keys", &json!({"user_id": user, "name": "test"})).await.expect(201)
+    admin.post("/api/v1/admin/api-keys", &json!({"user_id": user, "name": "test"})).await.expect(201)
 }
 
 /// An agent whose first version is published: written by alice, approved by bob and carol.
