@@ -3,6 +3,7 @@
 //! A figure without its floor says more about the machine than about the product. Contenders take turns in blocks, in
 //! alternating order, and what is printed is the median over the rounds.
 
+mod decisions;
 mod floor;
 mod footprint;
 mod gateway;
@@ -20,7 +21,8 @@ use crate::report;
 type Part = fn(&Path) -> Result<(), String>;
 
 /// What can be measured.
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
+    ("decisions", decisions::measure),
     ("footprint", footprint::measure),
     ("gateway", gateway::measure),
     ("ledger", ledger::measure),

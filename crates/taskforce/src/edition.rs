@@ -58,7 +58,7 @@ pub(crate) fn first_key(settings: &Settings, db: &Database) -> Result<Option<Iss
         return Ok(platform);
     }
     let tenant: TenantId = DEFAULT_TENANT.parse()?;
-    let directory = Directory::load(db)?;
+    let directory = Directory::load(db, identity::unguarded())?;
     if directory.tenant_settings(&tenant).is_some() {
         return Ok(None);
     }
@@ -67,7 +67,7 @@ pub(crate) fn first_key(settings: &Settings, db: &Database) -> Result<Option<Iss
         None => identity::issue_local_key(db, &TenantId::system(), &"platform".parse()?, None, &at)?,
     };
     directory.refresh(db, &TenantId::system())?;
-    let platform = directory.authenticate(platform.secret.expose(), Request::made(&at), at.now())?.caller;
+    let platform = directory.authenticate(platform.secret.expose(), None, Request::made(&at), at.now())?.caller;
     let name = Text::new("Default")?;
     let new = NewTenant { id: tenant, name, settings: TenantSettings::default(), admin: "admin".parse()? };
     Ok(Some(identity::create_tenant(db, &platform, new, &at)?.key))

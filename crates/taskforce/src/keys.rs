@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use api::Signing;
 use kernel::{Entropy, Secret};
 use seal::{RootKey, RootKeyError};
 
@@ -56,17 +57,6 @@ const SECRET_BYTES: usize = 32;
 /// What the secrets are made for that the root key yields.
 const TOKENS: &str = "tokens";
 const COOKIES: &str = "cookies";
-
-/// What the server's own credentials are signed and sealed with.
-#[derive(Debug)]
-pub(crate) struct Signing {
-    /// Signs tokens.
-    pub(crate) tokens: Secret<Vec<u8>>,
-    /// Who issues them.
-    pub(crate) issuer: String,
-    /// Seals what a browser holds while somebody signs in.
-    pub(crate) cookies: Secret<Vec<u8>>,
-}
 
 /// The secrets of tokens and cookies. Every node of an installation derives the same from its root key, so that none of
 /// them has to be handed around; `JWT_SECRET` goes before.

@@ -5,15 +5,18 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::server::{Limits, RequestIds, Server, Summary};
-use api::{About, App, Parts};
+use api::{About, App, Parts, Place};
 use approvals::{Followers, RequestType};
 use audit::Signer;
 use gateway::{Gateway, Sequencer};
-use identity::{Directory, IssuedKey};
+use identity::{Directory, Guards, IssuedKey};
 use kernel::{Id as _, NodeId, OsEntropy};
+use outbound::Reach;
+use parking_lot::Mutex;
+use policy::Policies;
 use store::{Database, StoreError};
 use tokio::sync::Notify;
 use usage::Purse;
@@ -24,10 +27,13 @@ use crate::edition::{self, Edition};
 use crate::environment::{Environment, SystemClock};
 use crate::failure::Failure;
 use crate::home;
-use crate::{doctor, opening, upstreams};
+use crate::{doctor, keys, opening, upstreams};
 
 /// How often other nodes' changes are looked for. It bounds how long a revoked key lives.
 const WATCH: Duration = Duration::from_millis(250);
+/// How long a node goes on without hearing from the database: from then on it lets nobody in, because a credential may
+/// have been revoked elsewhere.
+const STALE: Duration = Duration::from_millis(4_500);
 /// How often heads are signed. An entry is covered at most a second after it was written.
 const SIGN: Duration = Duration::from_millis(750);
 /// How often refusals that were only counted are written down.
@@ -71,11 +77,13 @@ impl Node {
         let signer = Arc::new(opening::signer(settings, &db)?);
         opening::publish_key(settings, &db)?;
         let first_key = edition::first_key(settings, &db)?;
-        let upstreams = upstreams::all(settings, environment)?;
+        let outbound = upstreams::client(settings)?;
+        let upstreams = upstreams::all(settings, environment, outbound.clone())?;
         let id = node_id(settings, &db)?;
         let purse = Purse::new(id.clone());
         let recovered = gateway::recover(&db, &purse)?;
-        let directory = Arc::new(Directory::load(&db)?);
+        let policies = Arc::new(Policies::load(&db)?);
+        let directory = Arc::new(Directory::load(&db, guards(&policies))?);
         let edition = Edition::of(settings);
         let (gateway, sequencer) = Gateway::new(db.clone(), upstreams, purse)?;
         let app = App::new(Parts {
@@ -83,9 +91,15 @@ impl Node {
             directory,
             gateway: Arc::clone(&gateway),
             signer: Arc::clone(&signer),
-            followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
+            followers: Followers::new()
+                .on(RequestType::AgentPublish, catalog::follow_decision)
+                .on(RequestType::PolicyActivate, policy::follow_activation),
+            policies,
+            outbound,
+            place: place(settings),
+            signing: keys::signing_secrets(settings, environment)?,
             about: About { version: env!("CARGO_PKG_VERSION"), edition: edition.name(), parts: edition.parts() },
-        });
+        })?;
         let sequencer = sequence(sequencer)?;
         let chores = chores(&db, &app, gateway, &signer)?;
         let node = Self { id, app, db, signer, chores, sequencer, limits: limits(settings), _lock: lock };
@@ -129,6 +143,7 @@ impl Node {
         let Self { app, db, signer, chores, sequencer, id, .. } = self;
         chores.stop();
         app.flush_refusals()?;
+        app.flush_uses()?;
         drop(app);
         if sequencer.recv_timeout(LAST_RECORDS) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("records of calls were left unwritten; their calls are closed at the next start");
@@ -151,11 +166,22 @@ fn sequence(sequencer: Sequencer) -> std::io::Result<Receiver<()>> {
 
 fn chores(db: &Database, app: &App, gateway: Arc<Gateway>, signer: &Arc<Signer>) -> std::io::Result<Chores> {
     let mut chores = Chores::default();
-    let watched = app.clone();
+    let (watched, heard) = (app.clone(), Arc::new(Mutex::new(Instant::now())));
+    let last_heard = Arc::clone(&heard);
     chores.repeat("watching for changes", WATCH, move || {
         // What one cannot do does not keep the other from being done.
         let (refreshed, renewed) = (watched.refresh(), gateway.renew());
+        if refreshed.is_ok() {
+            *last_heard.lock() = Instant::now();
+        }
         refreshed.and(renewed)
+    })?;
+    // On a thread of its own: the watch itself may hang on a database that does not answer.
+    let bounded = app.clone();
+    chores.repeat("bounding what is known of credentials", WATCH, move || {
+        let silent = heard.lock().elapsed();
+        bounded.set_stale(silent > STALE);
+        Ok(())
     })?;
     let (signed, signer) = (db.clone(), Arc::clone(signer));
     chores.repeat("signing checkpoints", SIGN, move || {
@@ -168,7 +194,25 @@ fn chores(db: &Database, app: &App, gateway: Arc<Gateway>, signer: &Arc<Signer>)
     chores.once("checking the ledgers", move || doctor::self_check(&checked, SELF_CHECK))?;
     let refusing = app.clone();
     chores.repeat("summing up refusals", SUMMARIZE, move || refusing.flush_refusals())?;
+    let used = app.clone();
+    chores.repeat("noting when keys were used", SUMMARIZE, move || used.flush_uses())?;
     Ok(chores)
+}
+
+/// The policies of a tenant, for those who want to act in it.
+fn guards(policies: &Arc<Policies>) -> Guards {
+    let policies = Arc::clone(policies);
+    Arc::new(move |tenant| policies.guard_for(tenant))
+}
+
+fn place(settings: &Settings) -> Place {
+    let profile = &settings.profile;
+    let reach = if profile.private_identity_providers { Reach::Private } else { Reach::Public };
+    Place {
+        public_url: profile.public_url.clone().unwrap_or_else(|| format!("http://{}", profile.listen)),
+        trusted_proxies: profile.trusted_proxies.clone(),
+        provider_reach: reach,
+    }
 }
 
 /// The name of this node: made once, kept in its data directory.

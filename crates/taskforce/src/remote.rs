@@ -208,10 +208,8 @@ impl Remote {
         let answer = fetched.map_err(|source| RemoteError::Fetch { url: self.base.clone(), source })?;
         let etag = answer.headers().get(ETAG).cloned();
         let (status, body) = (answer.status(), answer.body());
-        let body: Value = match body.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(body).map_err(|_| RemoteError::Answer)?,
-        };
+        let body = if body.is_empty() { b"null" } else { &body[..] };
+        let body: Value = serde_json::from_slice(body).map_err(|_| RemoteError::Answer)?;
         if status.is_success() { Ok(Answer { body, etag }) } else { Err(RemoteError::Refused(refusal(&body))) }
     }
 }
@@ -219,15 +217,14 @@ impl Remote {
 /// What a problem says (RFC 9457), in a sentence or more.
 fn refusal(problem: &Value) -> String {
     let part = |name: &str| problem.get(name).and_then(Value::as_str);
-    let mut text = part("detail").or(part("title")).unwrap_or("the server refused").to_owned();
-    for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+    let said = part("detail").or(part("title")).unwrap_or("the server refused");
+    let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let fields = errors.iter().map(|error| {
         let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-        text.push_str(&format!("\n  {}: {}", part("pointer"), part("detail")));
-    }
-    if let Some(request) = part("instance") {
-        text.push_str(&format!(" ({request})"));
-    }
-    text
+        format!("\n  {}: {}", part("pointer"), part("detail"))
+    });
+    let request = part("instance").map(|request| format!(" ({request})"));
+    [said.to_owned()].into_iter().chain(fields).chain(request).collect()
 }
 
 /// A JSON object of those fields that are given.
@@ -235,7 +232,7 @@ pub(crate) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Valu
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// `a,b` as a JSON list; `` as an empty one.
+/// `a,b` as a JSON list; an empty text as an empty one.
 pub(crate) fn words(text: &str) -> Value {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(Value::from).collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::{UpstreamConfig, Upstreams};
 use kernel::Secret;
-use outbound::{Client, Trust};
+use outbound::{Client, Trust, TrustError};
 
 use crate::config::{Settings, UpstreamSection};
 use crate::environment::{Environment, NotText};
@@ -12,13 +12,23 @@ use crate::failure::Failure;
 use crate::home::{self, HomeError};
 
 /// The configured model servers.
-pub(crate) fn all(settings: &Settings, environment: &Environment) -> Result<Upstreams, Failure> {
+pub(crate) fn all(settings: &Settings, environment: &Environment, client: Client) -> Result<Upstreams, Failure> {
     let sections = &settings.profile.upstreams;
     let configs = sections.iter().map(|section| one(section, environment)).collect::<Result<Vec<_>, _>>()?;
-    // The machine's certificates are asked for only where they are needed: a small image may have none.
-    let encrypted = configs.iter().any(|config| config.url.starts_with("https:"));
-    let client = Client::new(if encrypted { Trust::Machine } else { Trust::Nobody })?;
     Ok(Upstreams::new(&configs, client, Duration::from_secs(settings.profile.limits.upstream_seconds))?)
+}
+
+/// The way to everything outside: model servers and identity providers.
+pub(crate) fn client(settings: &Settings) -> Result<Client, TrustError> {
+    let encrypted = settings.profile.upstreams.iter().any(|upstream| upstream.url.starts_with("https:"));
+    match Client::new(Trust::Machine) {
+        // A small image may have no certificates, and need none.
+        Err(error) if !encrypted => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "no identity provider can be asked: {error}");
+            Client::new(Trust::Nobody)
+        }
+        client => client,
+    }
 }
 
 /// Why an upstream's key is missing.

@@ -29,7 +29,7 @@ impl Action for Note {
 
 /// The machine's clock.
 #[derive(Debug)]
-struct Machine;
+pub(super) struct Machine;
 
 impl Clock for Machine {
     #[expect(clippy::disallowed_methods, reason = "a measurement has no other clock than the machine's")]
@@ -69,7 +69,7 @@ pub(super) fn measure(root: &Path) -> Result<(), String> {
     std::fs::remove_dir_all(&folder).map_err(io)
 }
 
-fn open(folder: &Path) -> Result<Database, String> {
+pub(super) fn open(folder: &Path) -> Result<Database, String> {
     let entropy = Arc::new(OsEntropy);
     let root_key = seal::RootKey::generate(&OsEntropy);
     let setup = Setup { root_key, clock: Arc::new(Machine), entropy, instance: "bench".to_owned() };
