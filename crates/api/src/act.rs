@@ -47,6 +47,38 @@ pub(crate) struct Nothing {}
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected(pub(crate) u64);
 
+/// The revision that a change was made for, where the client wants to name one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExpectedIfAny(pub(crate) Option<u64>);
+
+impl FromRequestParts<App> for ExpectedIfAny {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(IF_MATCH) {
+            return Ok(Self(None));
+        }
+        Expected::from_request_parts(parts, app).await.map(|expected| Self(Some(expected.0)))
+    }
+}
+
+/// How often a change is tried that is for no particular state, when others come between.
+const TRIES: u32 = 8;
+
+/// Makes `change` to what `load` finds, whatever that is: tried again when another change came between.
+pub(crate) fn changed_as_it_is<T, U>(
+    load: impl Fn() -> Result<T, Problem>,
+    change: impl Fn(T) -> Result<U, Problem>,
+) -> Result<U, Problem> {
+    let mut tries = 1;
+    loop {
+        match load().and_then(&change) {
+            Err(problem) if problem.kind() == Kind::Stale && tries < TRIES => tries += 1,
+            done => return done,
+        }
+    }
+}
+
 impl FromRequestParts<App> for Expected {
     type Rejection = Problem;
 

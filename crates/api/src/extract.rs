@@ -283,11 +283,11 @@ mod tests {
         ]
         .map(refusal);
         insta::assert_snapshot!(refusals.join("\n"), @r#"
-        422 null [{"detail":"invalid type: integer `1`, expected a string at line 1 column 10","pointer":"/name"}]
-        422 null [{"detail":"invalid value: integer `300`, expected u8 at line 1 column 50","pointer":"/tags/1/a~1b~0c"}]
-        422 null [{"detail":"unknown field `is_admin`, expected `name` or `tags` at line 1 column 24","pointer":"/is_admin"}]
-        422 null [{"detail":"missing field `name` at line 1 column 2","pointer":""}]
-        422 null [{"detail":"expected an object","pointer":""}]
+        422 null [{"pointer":"/name","detail":"invalid type: integer `1`, expected a string at line 1 column 10"}]
+        422 null [{"pointer":"/tags/1/a~1b~0c","detail":"invalid value: integer `300`, expected u8 at line 1 column 50"}]
+        422 null [{"pointer":"/is_admin","detail":"unknown field `is_admin`, expected `name` or `tags` at line 1 column 24"}]
+        422 null [{"pointer":"","detail":"missing field `name` at line 1 column 2"}]
+        422 null [{"pointer":"","detail":"expected an object"}]
         "#);
     }
 

@@ -22,27 +22,41 @@
 //! ```
 
 mod act;
+mod admission;
 mod answer;
 mod app;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod approvals;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod audit;
+mod authentication;
+mod authzen;
 mod caller;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod catalog;
 mod client;
+mod cookies;
+mod credential;
 mod gateway;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod identity;
+mod issuers;
 mod metrics;
 mod once;
 mod openapi;
+mod policies;
 mod rate;
+mod removal;
 mod router;
+#[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
+mod scim;
+#[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
+mod sign_in;
 mod system;
+mod tokens;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod usage;
+mod well_known;
 mod wire;
 
 pub mod extract;
@@ -50,5 +64,6 @@ pub mod limits;
 pub mod problem;
 pub mod server;
 
-pub use app::{About, App, Parts};
+pub use app::{About, App, Parts, Place, Signing, SigningError};
 pub use router::{openapi, router};
+pub use sign_in::CookieKeyError;

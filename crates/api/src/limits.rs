@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use kernel::RequestId;
 use tower::Service;
 
-use crate::problem::{self, Kind, Problem, Report};
+use crate::problem::{Dialect, Kind, Problem, Report};
 
 mod body;
 mod ids;
@@ -160,7 +160,7 @@ impl Front {
         let id = self.ids.next();
         let (mut parts, body) = request.into_parts();
         let head = parts.method == Method::HEAD;
-        let openai = problem::speaks_openai(parts.uri.path());
+        let dialect = Dialect::of(parts.uri.path());
         let refused = check(&parts, &self.limits).and_then(|()| self.bound(&parts, body));
         let response = match refused {
             Ok(bounded) => {
@@ -170,7 +170,7 @@ impl Front {
             }
             Err(refusal) => Err(refusal),
         };
-        let response = response.unwrap_or_else(|failure| failure.respond(openai));
+        let response = response.unwrap_or_else(|failure| failure.respond(dialect));
         finish(response, &id, head)
     }
 
@@ -224,8 +224,8 @@ impl From<Problem> for Refusal {
 }
 
 impl Refusal {
-    fn respond(self, openai: bool) -> Response {
-        let mut response = problem::respond(self.problem, if openai { "/v1/" } else { "/" });
+    fn respond(self, dialect: Dialect) -> Response {
+        let mut response = self.problem.said_in(dialect);
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
@@ -324,7 +324,7 @@ fn finish(mut response: Response, id: &RequestId, head: bool) -> Response {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CSP));
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(X_REQUEST_ID, id);
+        headers.entry(X_REQUEST_ID).or_insert(id);
     }
     response
 }

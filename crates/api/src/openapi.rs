@@ -10,7 +10,7 @@ use utoipa::openapi::{
     SecurityRequirement,
 };
 
-use crate::problem::{FieldError, ProblemBody};
+use crate::problem::{FieldError, ProblemBody, ScimErrorBody};
 
 const DESCRIPTION: &str = "The governance control plane for AI agents: who may run them, what they did, what it cost, \
     who approved it, and proof of all of it.\n\nErrors are problems (RFC 9457) of a closed list of kinds, each explained \
@@ -29,13 +29,18 @@ pub(crate) fn guarded() -> OpenApi {
     let tags = [
         ("Tenants", "Organizations, apart from every other."),
         ("Users", "Who may act in a tenant."),
+        ("Groups", "Users who have roles in common."),
+        ("Roles", "What users may do."),
         ("Keys", "What programs show."),
+        ("Policies", "What stands behind the roles, as code."),
         ("Agents", "What is governed."),
         ("Versions", "What an agent does, and its way to running."),
         ("Approvals", "N of M people say yes to exactly this content."),
         ("Money", "Prices, budgets, usage and cost."),
         ("Ledger", "What happened, and proof of it."),
         ("Gateway", "Model calls of governed agents."),
+        ("SCIM", "People and groups, as directories provision them (RFC 7644)."),
+        ("AuthZEN", "Decisions for others who enforce them."),
         ("System", "The server itself."),
     ];
     let tags = tags.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
@@ -69,6 +74,7 @@ pub(crate) fn complete(mut guarded: OpenApi, mut open: OpenApi) -> OpenApi {
     guarded.merge(open);
     add_schema::<ProblemBody>(&mut guarded);
     add_schema::<FieldError>(&mut guarded);
+    add_schema::<ScimErrorBody>(&mut guarded);
     guarded
 }
 
@@ -90,17 +96,23 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut
 }
 
 /// The operations whose repetition is harmless, so that no idempotency key is read.
-const REPEATABLE: [&str; 2] = ["/v1/chat/completions", "/api/v1/audit/exports"];
+const REPEATABLE: [&str; 9] = [
+    "/v1/chat/completions",
+    "/api/v1/audit/exports",
+    "/api/v1/admin/policies/validate",
+    "/api/v1/admin/policies/plan",
+    "/api/v1/admin/policies/test",
+    "/api/v1/admin/policies/backtest",
+    "/access/v1/evaluation",
+    "/access/v1/evaluations",
+    "/scim/v2/.search",
+];
 
 fn say_what_holds_for_all(path: &str, method: &HttpMethod, operation: &mut Operation) {
-    let revised = matches!(method, HttpMethod::Patch | HttpMethod::Put);
-    if revised {
-        add_header(
-            operation,
-            "If-Match",
-            Required::True,
-            "The `ETag` that was read: the change is made to that state.",
-        );
+    let scim = path.starts_with("/scim/");
+    if matches!(method, HttpMethod::Patch | HttpMethod::Put | HttpMethod::Delete) {
+        let required = if scim { Required::False } else { Required::True };
+        add_header(operation, "If-Match", required, "The `ETag` that was read: the change is made to that state.");
     }
     if *method == HttpMethod::Post && !REPEATABLE.contains(&path) {
         let text = "1 to 255 visible characters: with the same key, the same request has its effect once.";

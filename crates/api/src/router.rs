@@ -8,13 +8,16 @@ use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::{App, Parts};
+use crate::app::{App, Parts, SigningError};
 use crate::metrics::{Metrics, measure};
-use crate::{approvals, audit, caller, catalog, gateway, identity, problem, system, usage};
+use crate::{
+    admission, approvals, audit, authzen, catalog, gateway, identity, policies, problem, scim, sign_in, system, tokens,
+    usage, well_known,
+};
 
 impl App {
     /// Puts an application together. From here on, what is changed through `db` holds for the next request.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> Result<Self, SigningError> {
         Self::with_metrics(parts, Metrics::of(&openapi()))
     }
 }
@@ -28,22 +31,40 @@ fn guarded() -> OpenApiRouter<App> {
         .merge(usage::routes())
         .merge(audit::routes())
         .merge(gateway::routes())
+        .merge(policies::routes())
+        .merge(authzen::routes())
+        .merge(scim::routes())
         .merge(system::routes())
+        .merge(sign_in::routes())
+        .merge(tokens::routes())
+}
+
+/// What needs no credentials.
+fn open() -> OpenApiRouter<App> {
+    system::open_routes().merge(authzen::open_routes())
+}
+
+/// What needs no credentials and lets somebody in, or a key be revoked: so often from each network.
+fn entrance() -> OpenApiRouter<App> {
+    well_known::open_routes().merge(sign_in::open_routes())
 }
 
 /// The description of the whole interface (OpenAPI 3.1).
 pub fn openapi() -> OpenApi {
-    crate::openapi::complete(guarded().into_openapi(), system::open_routes().into_openapi())
+    let open = open().merge(entrance());
+    crate::openapi::complete(guarded().into_openapi(), open.into_openapi())
 }
 
 /// The application as a router, to be put behind [`limits::Front`](crate::limits::Front).
 pub fn router(app: App) -> Router {
     let (guarded, _) = guarded().split_for_parts();
-    let (open, _) = system::open_routes().split_for_parts();
+    let (open, _) = open().split_for_parts();
+    let (entrance, _) = entrance().split_for_parts();
     let document: Arc<str> = openapi().to_json().unwrap_or_default().into();
     let metrics = Arc::clone(&app.0.metrics);
     guarded
-        .route_layer(from_fn_with_state(app.clone(), caller::admit))
+        .route_layer(from_fn_with_state(app.clone(), admission::admit))
+        .merge(entrance.route_layer(from_fn_with_state(app.clone(), admission::enter)))
         .merge(open)
         .with_state(app)
         .merge(Router::new().route("/openapi.json", get(system::document)).with_state(document))

@@ -1,16 +1,19 @@
 //! What ends with a user.
 
+use std::fmt;
+use std::sync::Arc;
+
 use kernel::{Moment, UserId};
 use store::{StoreError, WriteTx};
 
 use crate::store as rows;
 
 /// Ends something of a user who leaves, in the transaction that the user leaves by, and says of how many.
-type Leaver = fn(&mut WriteTx<'_>, &UserId, &Moment<'_>) -> Result<u64, StoreError>;
+type Leaver = dyn Fn(&mut WriteTx<'_>, &UserId, &Moment<'_>) -> Result<u64, StoreError> + Send + Sync;
 
 /// What ends with a user besides sessions and keys: what other domains keep for them.
-#[derive(Clone, Debug, Default)]
-pub struct Leavers(Vec<(&'static str, Leaver)>);
+#[derive(Clone, Default)]
+pub struct Leavers(Vec<(&'static str, Arc<Leaver>)>);
 
 impl Leavers {
     /// Nothing else ends.
@@ -20,9 +23,18 @@ impl Leavers {
 
     /// The same, and `leaver`, which ends `what`. If it fails, the user stays.
     #[must_use]
-    pub fn with(mut self, what: &'static str, leaver: Leaver) -> Self {
-        self.0.push((what, leaver));
+    pub fn with<F>(mut self, what: &'static str, leaver: F) -> Self
+    where
+        F: Fn(&mut WriteTx<'_>, &UserId, &Moment<'_>) -> Result<u64, StoreError> + Send + Sync + 'static,
+    {
+        self.0.push((what, Arc::new(leaver)));
         self
+    }
+}
+
+impl fmt::Debug for Leavers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(what, _)| what)).finish()
     }
 }
 

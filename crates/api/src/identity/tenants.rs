@@ -1,23 +1,24 @@
 //! Tenants: managed by the platform, which sees nothing inside them.
 
-use authz::Caller;
+use authz::{Caller, RoleName};
 use axum::extract::State;
 use axum::response::Response;
 use identity::{
-    CreateTenantError, CreatedTenant, ListError, NewTenant, Settings, Tenant, TenantChange, TenantError, TenantStatus,
-    UpdateTenantError, Username,
+    CreateTenantError, CreatedTenant, ListError, NewTenant, Settings, Tenant, TenantChange, TenantError, TenantFilter,
+    TenantStatus, UpdateTenantError, Username,
 };
-use kernel::{TenantId, Text};
+use kernel::{Cursor, Money, TenantId, Text};
 use serde::{Deserialize, Serialize};
+use store::Database;
 use utoipa::{IntoParams, ToSchema};
 
 use super::keys::IssuedKeyOut;
 use super::users::UserOut;
-use crate::act::{Act, Expected};
+use crate::act::{Act, Expected, Nothing, changed_as_it_is};
 use crate::app::App;
 use crate::extract::{Path, Query};
 use crate::problem::{Kind, Problem};
-use crate::wire::{PageOut, PageQuery, Show, Written, present};
+use crate::wire::{Amount, Limit, PageOut, Show, Written, present};
 
 /// The tenant that an address names.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -28,31 +29,88 @@ pub(crate) struct TenantPath {
     tenant_id: Written<TenantId>,
 }
 
-/// What a tenant may have.
+/// What a tenant may have. What is null follows the installation.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with `max_agents` and `features`")]
+#[serde(default, deny_unknown_fields, expecting = "an object of settings")]
 pub(crate) struct SettingsIo {
     /// How many agents it may have; null for no limit.
-    #[serde(default)]
     max_agents: Option<u32>,
     /// What is switched on, by name.
-    #[serde(default)]
     features: Vec<String>,
+    /// How many requests all of it may make in a minute.
+    rate_limit_per_minute: Option<u32>,
+    /// How many requests each of its credentials may make in a minute.
+    key_rate_limit_per_minute: Option<u32>,
+    /// What it may spend in a month: the budget that it starts with.
+    default_budget: Option<Amount>,
+    /// The role of users who are created without any.
+    #[schema(value_type = Option<String>, example = "viewer")]
+    default_role: Option<Written<RoleName>>,
 }
 
 impl SettingsIo {
     fn parse(self) -> Result<Settings, Problem> {
-        let Self { max_agents, features } = self;
-        let settings = serde_json::json!({ "max_agents": max_agents, "features": features });
-        Settings::from_json(&settings).map_err(|error| Problem::field(format!("/settings{}", error.pointer()), &error))
+        let Self {
+            max_agents,
+            features,
+            rate_limit_per_minute,
+            key_rate_limit_per_minute,
+            default_budget,
+            default_role,
+        } = self;
+        // The domain knows what of these is acceptable.
+        let settings = Settings {
+            max_agents,
+            features,
+            rate_limit_per_minute,
+            key_rate_limit_per_minute,
+            default_budget: default_budget.map(Money::from),
+            default_role: default_role.map(|role| role.0),
+        };
+        Settings::from_json(&settings.to_json())
+            .map_err(|error| Problem::field(format!("/settings{}", error.pointer()), &error))
     }
 }
 
 impl From<&Settings> for SettingsIo {
     fn from(settings: &Settings) -> Self {
-        let Settings { max_agents, features } = settings;
-        Self { max_agents: *max_agents, features: features.clone() }
+        let Settings {
+            max_agents,
+            features,
+            rate_limit_per_minute,
+            key_rate_limit_per_minute,
+            default_budget,
+            default_role,
+        } = settings;
+        Self {
+            max_agents: *max_agents,
+            features: features.clone(),
+            rate_limit_per_minute: *rate_limit_per_minute,
+            key_rate_limit_per_minute: *key_rate_limit_per_minute,
+            default_budget: default_budget.map(Amount::from),
+            default_role: default_role.clone().map(Written),
+        }
     }
+}
+
+/// Which tenants, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TenantsQuery {
+    /// Only those that are `active`, or `suspended`.
+    #[param(value_type = Option<String>)]
+    status: Option<Written<TenantStatus>>,
+    /// Only those whose id starts with this.
+    #[param(value_type = Option<String>, max_length = 100)]
+    q: Option<Written<Text<100>>>,
+    /// Where the page starts: the `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Written<Cursor>>,
+    /// How many items the page holds, from 1 to 1000; 50 unless given.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
+    limit: Limit,
 }
 
 /// A tenant to be.
@@ -95,20 +153,16 @@ pub(crate) struct TenantPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = SettingsIo, required = false)]
     settings: Option<SettingsIo>,
-    /// `active`, or `suspended`: none of its keys is accepted then.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, example = "suspended")]
-    status: Option<Written<TenantStatus>>,
 }
 
 impl TenantPatch {
     fn parse(self, expected: Expected) -> Result<TenantChange, Problem> {
-        let Self { name, settings, status } = self;
+        let Self { name, settings } = self;
         Ok(TenantChange {
             expected_revision: expected.0,
             name: name.map(|name| name.0),
             settings: settings.map(SettingsIo::parse).transpose()?,
-            status: status.map(|status| status.0),
+            status: None,
         })
     }
 }
@@ -196,15 +250,17 @@ pub(crate) async fn create_tenant(State(app): State<App>, act: Act<TenantIn>) ->
 ///
 /// For platform administrators.
 #[utoipa::path(
-    get, path = "/api/v1/admin/tenants", tag = "Tenants", params(PageQuery),
+    get, path = "/api/v1/admin/tenants", tag = "Tenants", params(TenantsQuery),
     responses((status = 200, body = PageOut<TenantOut>), Problem)
 )]
 pub(crate) async fn list_tenants(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<PageQuery>,
+    Query(TenantsQuery { status, q, cursor, limit }): Query<TenantsQuery>,
 ) -> Result<Response, Problem> {
-    app.read(caller, move |db, caller, _| identity::tenants(db, caller, page.after(), page.size())).await
+    let filter = TenantFilter { status: status.map(|status| status.0), q: q.map(|q| q.0) };
+    let after = cursor.map(|cursor| cursor.0);
+    app.read(caller, move |db, caller, _| identity::tenants(db, caller, &filter, after.as_ref(), limit.0)).await
 }
 
 /// Shows a tenant.
@@ -222,9 +278,9 @@ pub(crate) async fn get_tenant(
     app.read(caller, move |db, caller, _| identity::tenant(db, caller, &tenant_id.0)).await
 }
 
-/// Changes or suspends a tenant.
+/// Changes a tenant.
 ///
-/// For platform administrators. None of a suspended tenant's keys is accepted until it is active again.
+/// For platform administrators.
 #[utoipa::path(
     patch, path = "/api/v1/admin/tenants/{tenant_id}", tag = "Tenants", params(TenantPath), request_body = TenantPatch,
     responses((status = 200, body = TenantOut), Problem)
@@ -237,6 +293,50 @@ pub(crate) async fn update_tenant(
 ) -> Result<Response, Problem> {
     let change = act.body.parse(expected)?;
     app.act(act.by, move |db, caller, _| identity::update_tenant(db, caller, &tenant_id.0, change)).await
+}
+
+/// Suspends a tenant.
+///
+/// For platform administrators. None of its credentials is accepted until it is resumed.
+#[utoipa::path(
+    post, path = "/api/v1/admin/tenants/{tenant_id}/suspend", tag = "Tenants", params(TenantPath),
+    request_body = Option<Nothing>, responses((status = 200, body = TenantOut), Problem)
+)]
+pub(crate) async fn suspend_tenant(
+    State(app): State<App>,
+    Path(TenantPath { tenant_id }): Path<TenantPath>,
+    act: Act<Nothing>,
+) -> Result<Response, Problem> {
+    app.act(act.by, move |db, caller, _| become_one(db, caller, &tenant_id.0, TenantStatus::Suspended)).await
+}
+
+/// Resumes a suspended tenant.
+///
+/// For platform administrators.
+#[utoipa::path(
+    post, path = "/api/v1/admin/tenants/{tenant_id}/resume", tag = "Tenants", params(TenantPath),
+    request_body = Option<Nothing>, responses((status = 200, body = TenantOut), Problem)
+)]
+pub(crate) async fn resume_tenant(
+    State(app): State<App>,
+    Path(TenantPath { tenant_id }): Path<TenantPath>,
+    act: Act<Nothing>,
+) -> Result<Response, Problem> {
+    app.act(act.by, move |db, caller, _| become_one(db, caller, &tenant_id.0, TenantStatus::Active)).await
+}
+
+fn become_one(db: &Database, caller: &Caller, id: &TenantId, status: TenantStatus) -> Result<Tenant, Problem> {
+    changed_as_it_is(
+        || Ok(identity::tenant(db, caller, id)?),
+        |tenant: Tenant| {
+            let (name, settings) = (None, None);
+            let change = TenantChange { expected_revision: tenant.revision, name, settings, status: Some(status) };
+            if tenant.status == status {
+                return Err(Problem::client(Kind::WrongState, &format_args!("the tenant is {status} already")));
+            }
+            Ok(identity::update_tenant(db, caller, id, change)?)
+        },
+    )
 }
 
 impl From<CreateTenantError> for Problem {
@@ -253,6 +353,7 @@ impl From<ListError> for Problem {
     fn from(error: ListError) -> Self {
         match error {
             ListError::Forbidden(refusal) => refusal.into(),
+            ListError::ForeignCursor => Self::client(Kind::Invalid, &format_args!("the query: cursor: {error}")),
             ListError::Database(error) => error.into(),
         }
     }

@@ -3,6 +3,7 @@ use axum::routing::{get, post};
 use http_body_util::{BodyExt, StreamBody};
 
 use crate::extract::Json;
+use crate::problem;
 
 async fn echo(Json(value): Json<serde_json::Value>) -> axum::Json<serde_json::Value> {
     axum::Json(value)

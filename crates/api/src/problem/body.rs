@@ -67,6 +67,15 @@ struct OAuthErrorBody<'a> {
     error_description: &'a str,
 }
 
+/// What SCIM calls kinds of problems that are told without a word of its own.
+const USUAL_IN_SCIM: [(Kind, &str); 5] = [
+    (Kind::AlreadyExists, "uniqueness"),
+    (Kind::WrongState, "mutability"),
+    (Kind::Malformed, "invalidSyntax"),
+    (Kind::UnsupportedMediaType, "invalidSyntax"),
+    (Kind::Invalid, "invalidValue"),
+];
+
 #[derive(Serialize)]
 struct OpenAi<'a> {
     error: OpenAiError<'a>,
@@ -94,13 +103,7 @@ impl ProblemBody {
             "" => detail.clone(),
             pointer => format!("{pointer}: {detail}"),
         });
-        let usual = match kind {
-            Kind::AlreadyExists => Some("uniqueness"),
-            Kind::Malformed | Kind::UnsupportedMediaType => Some("invalidSyntax"),
-            Kind::WrongState => Some("mutability"),
-            _ if kind.status() == StatusCode::UNPROCESSABLE_ENTITY => Some("invalidValue"),
-            _ => None,
-        };
+        let usual = USUAL_IN_SCIM.iter().find(|(usual, _)| *usual == kind).map(|(_, word)| *word);
         let body = ScimErrorBody {
             schemas: ["urn:ietf:params:scim:api:messages:2.0:Error"],
             status: status.as_u16().to_string(),
