@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_key_is_for_a_user_of_a_tenant_or_for_the_platform() {
-        let parses = |args: &[&str]| Cli::try_parse_from([&["taskforce", "key", "create"], args].concat()).is_ok();
+        let parses = |args: &[&str]| Cli::try_parse_from([&["taskforce", "key", "issue"], args].concat()).is_ok();
         assert!(parses(&["--tenant", "acme", "--user", "bob"]) && parses(&["--platform"]));
         assert!(!parses(&[]) && !parses(&["--tenant", "acme"]) && !parses(&["--platform", "--user", "bob"]));
     }
