@@ -38,6 +38,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(session::sign_out))
         .routes(routes!(password::reauthenticate))
         .routes(routes!(password::change_own_password))
+        .routes(routes!(password::set_user_password))
 }
 
 /// Where somebody signs in from, and with what.

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use identity::{Client, IssuedSession, PasswordChange, PasswordSignIn, SetPasswordError, SignInMethod, Username};
 use kernel::{Secret, TenantId, UserId};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{client_of, signed_in};
 use crate::admission::Arrival;
@@ -16,7 +16,7 @@ use crate::app::{App, Inner};
 use crate::authentication::Entrance;
 use crate::client;
 use crate::cookies;
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::problem::{Kind, Problem};
 use crate::wire::{Hidden, Written};
 
@@ -134,6 +134,41 @@ pub(crate) async fn change_own_password(
 ) -> Result<Response, Problem> {
     let user = own_id(&caller)?;
     let change = PasswordChange { user, new, current: Some(current) };
+    app.hash(move |inner| Ok(identity::set_password(&inner.db, &inner.gate, &caller, change, &inner.db.moment())?))
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A password for somebody.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPasswordIn {
+    /// The password to be. Whoever sets it knows it: let its holder change it.
+    #[schema(value_type = String, min_length = 12, max_length = 1024)]
+    new: Hidden,
+}
+
+/// The user whose password is set.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct PasswordPath {
+    /// The user's id.
+    #[param(value_type = String, example = "usr_0192f0c1e1d07e3c8f6f3d9b1a2c4e5f")]
+    user_id: Written<UserId>,
+}
+
+/// Sets a user's password, and ends all of that user's sessions and tokens.
+///
+/// For those who manage users and may do all that the user may.
+#[utoipa::path(post, path = "/api/v1/admin/users/{user_id}/password", tag = "Users", params(PasswordPath),
+    request_body = NewPasswordIn, responses((status = 204, description = "It is set."), Problem))]
+pub(crate) async fn set_user_password(
+    State(app): State<App>,
+    caller: Caller,
+    Path(PasswordPath { user_id }): Path<PasswordPath>,
+    Json(NewPasswordIn { new: Hidden(new) }): Json<NewPasswordIn>,
+) -> Result<Response, Problem> {
+    let change = PasswordChange { user: user_id.0, new, current: None };
     app.hash(move |inner| Ok(identity::set_password(&inner.db, &inner.gate, &caller, change, &inner.db.moment())?))
         .await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -151,8 +151,43 @@ impl Ask {
     }
 }
 
+/// A password that anybody may have.
+pub(crate) const PASSWORD: &str = "mountain bicycle 9";
+
+/// What somebody of acme-corp signs in with.
+pub(crate) fn sign_in(name: &str) -> Value {
+    json!({ "tenant": "acme-corp", "username": name, "password": PASSWORD })
+}
+
+/// A browser that holds a session, and a page of ours in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Browser {
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
+}
+
+impl Browser {
+    /// The browser that got this answer.
+    pub(crate) fn of(answer: &Answer) -> Self {
+        Self { cookie: cookie(&answer.headers, "__Host-taskforce").unwrap(), csrf: answer.get("/csrf_token") }
+    }
+
+    /// The request as a page of ours sends it.
+    pub(crate) fn sends(&self, ask: Ask) -> Ask {
+        let ask = ask.with("cookie", format!("__Host-taskforce={}", self.cookie));
+        ask.with("x-csrf-token", &self.csrf).with("origin", PUBLIC_URL)
+    }
+}
+
+/// The value of the cookie that an answer sets.
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let set = headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+    let mut values = set.filter_map(|text| text.split(';').next()?.strip_prefix(name)?.strip_prefix('='));
+    values.next().map(str::to_owned)
+}
+
 impl<'t> World<'t> {
-    async fn start(tester: &'t Tester, patience: Duration) -> Self {
+    pub(crate) async fn start(tester: &'t Tester, patience: Duration) -> Self {
         let upstream = Upstream::start().await;
         let node = block_in_place(|| Node::new(tester, &tester.db, &upstream.url(), patience));
         let mut world =
@@ -227,9 +262,17 @@ impl<'t> World<'t> {
         block_in_place(|| self.tester.db.limit_pages(pages).unwrap());
     }
 
-    /// The answer to somebody's request.
+    /// The answer to somebody's request: with their key, unless it brings a cookie.
     pub(crate) async fn send(&self, name: &str, ask: Ask) -> Answer {
-        self.ask(Some(&self.keys[name]), ask).await
+        let key = Some(&self.keys[name]).filter(|_| ask.headers.iter().all(|(name, _)| name != "cookie"));
+        self.ask(key, ask).await
+    }
+
+    /// Somebody's browser, signed in to with a password that bob has set just now.
+    pub(crate) async fn browser(&self, name: &str) -> Browser {
+        let path = format!("/api/v1/admin/users/{}/password", self.id(name));
+        self.post("bob", &path, json!({ "new": PASSWORD })).await.expect(204);
+        Browser::of(&self.ask(None, Ask::post("/auth/password", &sign_in(name))).await.expect(200))
     }
 
     pub(crate) async fn get(&self, name: &str, path: &str) -> Answer {
@@ -356,7 +399,7 @@ impl Node {
             followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
             about: About { version: "0.1.0", edition: "enterprise", parts: vec!["rbac".to_owned()] },
         };
-        let app = App::new(parts);
+        let app = App::new(parts).unwrap();
         let ids = RequestIds::new(Arc::clone(&tester.clock) as _, Arc::clone(&tester.clock) as _);
         let front = Front::new(api::router(app.clone()), Limits::default(), ids);
         Self { app, front }
