@@ -11,8 +11,8 @@ use crate::provider::{Provider, ProviderSettings};
 pub(crate) fn providers(tx: &mut ReadTx<'_>) -> Result<Vec<Provider>, StoreError> {
     tx.all(
         sql!(
-            "SELECT provider_id, name, settings, CASE WHEN client_secret IS NULL THEN 0 ELSE 1 END, status, created_at,
-                    revision
+            "SELECT provider_id, name, settings, CAST(CASE WHEN client_secret IS NULL THEN 0 ELSE 1 END AS BIGINT), status,
+                    created_at, revision
                FROM identity_providers WHERE tenant_id = $1 ORDER BY provider_id"
         ),
         values![],
@@ -23,8 +23,8 @@ pub(crate) fn providers(tx: &mut ReadTx<'_>) -> Result<Vec<Provider>, StoreError
 pub(crate) fn provider(tx: &mut ReadTx<'_>, id: &ProviderId) -> Result<Option<Provider>, StoreError> {
     tx.optional(
         sql!(
-            "SELECT provider_id, name, settings, CASE WHEN client_secret IS NULL THEN 0 ELSE 1 END, status, created_at,
-                    revision
+            "SELECT provider_id, name, settings, CAST(CASE WHEN client_secret IS NULL THEN 0 ELSE 1 END AS BIGINT), status,
+                    created_at, revision
                FROM identity_providers WHERE tenant_id = $1 AND provider_id = $2"
         ),
         values![id],

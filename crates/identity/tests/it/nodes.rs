@@ -1,7 +1,9 @@
 //! Several nodes on one database.
 
 use authz::{Request, Role};
-use identity::{CreateUserError, Directory, Leavers, Refusal, StatusChange, UserChange};
+use identity::{
+    Bearer, CreateUserError, Directory, Leavers, NewToken, Refusal, StatusChange, TokenRefusal, UserChange, Verifier,
+};
 
 use crate::world::{World, new_user};
 
@@ -131,5 +133,51 @@ fn a_good_key_is_let_in_at_every_moment_of_a_rebuild() {
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             reader.join().unwrap();
         });
+    });
+}
+
+#[test]
+fn tokens_and_sessions_that_end_on_one_node_are_refused_on_another_after_its_next_look() {
+    testkit::on_both_engines(|tester| {
+        let (world, gate) = (World::new(tester), identity::Gate::default());
+        let olivia = world.user("olivia", [Role::Operator]);
+        crate::sign_in::set(&world, &gate, &world.bob, &olivia.id, (crate::sign_in::PASSWORD, None)).unwrap();
+        let caller = world.enter(&world.key(&olivia.id));
+        let elsewhere = tester.second_node();
+        let directory = Directory::load(&elsewhere, identity::unguarded()).unwrap();
+        let tokens = crate::idp::tokens();
+        let verifier = Verifier { tokens: &tokens, directory: &directory, keys: &crate::idp::no_keys };
+        let here = Verifier { directory: &world.directory, ..verifier };
+        for trial in 0..20 {
+            let moment = tester.moment();
+            let again = tester.again(&caller);
+            let token = identity::issue_token(&tester.db, &tokens, &again, NewToken::default(), &moment).unwrap();
+            let session =
+                crate::sign_in::sign_in(&world, &gate, ("acme-corp", "olivia", crate::sign_in::PASSWORD)).unwrap();
+            let present = || {
+                let bearer = Bearer { token: token.token.expose(), from: None, now: moment.now() };
+                verifier.authenticate(bearer, Request::made(&moment)).map(drop).map_err(|error| error.cause)
+            };
+            let enter = || {
+                let text = session.secret.expose();
+                let request = Request::made(&moment);
+                identity::authenticate_session(&elsewhere, &directory, text, request, moment.now()).is_ok()
+            };
+            directory.refresh_changed(&elsewhere).unwrap();
+            assert!(present().is_ok() && enter(), "made here, good there");
+            let ended = if trial % 2 == 0 {
+                let revoked = identity::TokenRef::Token(token.token.expose());
+                identity::revoke_token(&tester.db, &here, &tester.again(&caller), revoked, &moment).unwrap();
+                identity::end_session(&tester.db, &tester.again(&world.bob), &session.session.id, &moment).unwrap();
+                assert!(!enter(), "a session is over at once");
+                TokenRefusal::Revoked
+            } else {
+                identity::sign_out_everywhere(&tester.db, &tester.again(&world.bob), &olivia.id, &moment).unwrap();
+                TokenRefusal::Epoch
+            };
+            directory.refresh_changed(&elsewhere).unwrap();
+            assert_eq!(present(), Err(ended.into()));
+            assert!(!enter());
+        }
     });
 }

@@ -39,7 +39,7 @@ impl Action for ReadLog {
     const PERMISSION: Option<authz::Permission> = None;
 }
 
-fn leaves(tester: &Tester, caller: &Caller) -> Vec<String> {
+pub(crate) fn leaves(tester: &Tester, caller: &Caller) -> Vec<String> {
     let statement = sql!("SELECT leaf FROM ledger_entries WHERE tenant_id = $1 ORDER BY seq");
     let grant = caller.authorize::<ReadLog>().unwrap();
     let read = tester.db.read(&grant, |tx| tx.all(statement, values![], store::Row::get::<Vec<u8>>)).unwrap();
