@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use approvals::Followers;
 use audit::{Refusals, Signer};
-use authz::{Basis, Caller, Cause};
+use authz::{Basis, Caller, Cause, RoleName};
 use axum::response::{IntoResponse, Response};
 use gateway::Gateway;
 use http::{HeaderValue, StatusCode};
@@ -19,6 +19,7 @@ use store::{Database, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::answer::Answer;
+use crate::edition::Edition;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 use crate::once::{Once, at_most_once};
@@ -56,6 +57,8 @@ pub struct Parts {
     pub place: Place,
     /// What the server's own credentials are signed and sealed with.
     pub signing: Signing,
+    /// What a user may do who is created without roles, where its tenant does not say.
+    pub default_role: RoleName,
     /// What the server says about itself.
     pub about: About,
 }
@@ -87,8 +90,8 @@ pub struct Signing {
 pub struct About {
     /// Its version.
     pub version: &'static str,
-    /// Which edition is active: `community` or `enterprise`.
-    pub edition: &'static str,
+    /// Which edition is active.
+    pub edition: Edition,
     /// The parts of the enterprise edition that are active.
     pub parts: Vec<String>,
 }
@@ -102,6 +105,7 @@ pub(crate) struct Inner {
     pub(crate) policies: Arc<Policies>,
     pub(crate) place: Place,
     pub(crate) about: About,
+    pub(crate) default_role: RoleName,
     pub(crate) rates: Rates,
     pub(crate) refusals: Refusals,
     pub(crate) gate: Gate,
@@ -148,7 +152,19 @@ impl Challenges {
 impl App {
     /// The application, counting the operations of `metrics`.
     pub(crate) fn with_metrics(parts: Parts, metrics: Metrics) -> Result<Self, SigningError> {
-        let Parts { db, directory, gateway, signer, followers, policies, outbound, place, signing, about } = parts;
+        let Parts {
+            db,
+            directory,
+            gateway,
+            signer,
+            followers,
+            policies,
+            outbound,
+            place,
+            signing,
+            default_role,
+            about,
+        } = parts;
         let Signing { tokens, issuer, cookies } = signing;
         let app = Self(Arc::new(Inner {
             sealer: Sealer::new(&cookies)?,
@@ -162,6 +178,7 @@ impl App {
             policies,
             challenges: Challenges::of(&place.public_url),
             place,
+            default_role,
             about,
             rates: Rates::default(),
             gate: Gate::default(),

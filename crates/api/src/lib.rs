@@ -37,6 +37,7 @@ mod catalog;
 mod client;
 mod cookies;
 mod credential;
+mod edition;
 mod gateway;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod identity;
@@ -65,5 +66,6 @@ pub mod problem;
 pub mod server;
 
 pub use app::{About, App, Parts, Place, Signing, SigningError};
+pub use edition::Edition;
 pub use router::{openapi, router};
 pub use sign_in::CookieKeyError;

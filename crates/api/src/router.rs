@@ -11,8 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::{App, Parts, SigningError};
 use crate::metrics::{Metrics, measure};
 use crate::{
-    admission, approvals, audit, authzen, catalog, gateway, identity, policies, problem, scim, sign_in, system, tokens,
-    usage, well_known,
+    admission, approvals, audit, authzen, catalog, edition, gateway, identity, policies, problem, scim, sign_in,
+    system, tokens, usage, well_known,
 };
 
 impl App {
@@ -66,6 +66,7 @@ pub fn router(app: App) -> Router {
         .route_layer(from_fn_with_state(app.clone(), admission::admit))
         .merge(entrance.route_layer(from_fn_with_state(app.clone(), admission::enter)))
         .merge(open)
+        .route_layer(from_fn_with_state(app.clone(), edition::active))
         .with_state(app)
         .merge(Router::new().route("/openapi.json", get(system::document)).with_state(document))
         .merge(problem::pages())

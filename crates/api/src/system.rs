@@ -78,7 +78,7 @@ async fn get_system(State(app): State<App>, _: Caller) -> Json<SystemOut> {
     let About { version, edition, parts } = app.0.about.clone();
     Json(SystemOut {
         version,
-        edition,
+        edition: edition.as_str(),
         parts,
         instance: app.0.db.instance().to_owned(),
         vkey: app.0.signer.verifier_key().to_string(),

@@ -62,6 +62,15 @@ impl NewUser {
             status: UserStatus::Active,
         }
     }
+
+    /// The same user, with `role` where neither whoever creates it nor the tenant says what it may do.
+    #[must_use]
+    pub fn otherwise(self, role: RoleName) -> Self {
+        match self.roles {
+            FirstRoles::Default(None) => Self { roles: FirstRoles::Default(Some(role)), ..self },
+            FirstRoles::Default(Some(_)) | FirstRoles::Given(_) => self,
+        }
+    }
 }
 
 /// Creating a user.

@@ -102,10 +102,9 @@ impl Settings {
         let Some(enterprise) = self.profile.enterprise() else {
             return Vec::new();
         };
-        let given = "a user is created with the roles that the request names";
         let kept = "payloads are kept until a retention run exists";
         let reports = "reports are not made yet";
-        let mut settings = vec![("enterprise.rbac.default_role", given), ("enterprise.audit.retention_days", kept)];
+        let mut settings = vec![("enterprise.audit.retention_days", kept)];
         if !enterprise.compliance.frameworks.is_empty() {
             settings.push(("enterprise.compliance.frameworks", reports));
         }
@@ -243,8 +242,7 @@ mod tests {
         fs::write(dir.path().join("taskforce.yaml"), format!("{DEFAULT}{ENTERPRISE}")).unwrap();
         let settings = Settings::read(&at(dir.path()), &Environment::default()).unwrap();
         let names: Vec<_> = settings.without_effect().into_iter().map(|(name, _)| name).collect();
-        let expected =
-            ["enterprise.rbac.default_role", "enterprise.audit.retention_days", "enterprise.compliance.frameworks"];
+        let expected = ["enterprise.audit.retention_days", "enterprise.compliance.frameworks"];
         assert_eq!(names, expected);
     }
 }

@@ -11,6 +11,9 @@ use crate::failure::Failure;
 /// The only tenant where tenants are not switched on.
 const DEFAULT_TENANT: &str = "default";
 
+/// Whether this program was built with the enterprise edition (the feature `enterprise`, which is on by default).
+pub(crate) const COMPILED: bool = cfg!(feature = "enterprise");
+
 /// Which parts of Taskforce are active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Edition {
@@ -22,25 +25,32 @@ pub(crate) enum Edition {
 
 impl Edition {
     pub(crate) fn of(settings: &Settings) -> Self {
-        match settings.profile.enterprise() {
+        match settings.profile.enterprise().filter(|_| COMPILED) {
             Some(enterprise) => Self::Enterprise { multi_tenant: enterprise.multi_tenant },
             None => Self::Community,
         }
     }
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// The same, as the server tells it.
+    pub(crate) const fn kind(self) -> api::Edition {
         match self {
-            Self::Community => "community",
-            Self::Enterprise { .. } => "enterprise",
+            Self::Community => api::Edition::Community,
+            Self::Enterprise { .. } => api::Edition::Enterprise,
         }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        self.kind().as_str()
     }
 
     /// The parts of the enterprise edition that are active.
     pub(crate) fn parts(self) -> Vec<String> {
         let parts: &[&str] = match self {
             Self::Community => &[],
-            Self::Enterprise { multi_tenant: false } => &["encryption", "rbac", "audit"],
-            Self::Enterprise { multi_tenant: true } => &["multi_tenant", "encryption", "rbac", "audit"],
+            Self::Enterprise { multi_tenant: false } => &["encryption", "rbac", "policies", "sign_in", "audit"],
+            Self::Enterprise { multi_tenant: true } => {
+                &["multi_tenant", "encryption", "rbac", "policies", "sign_in", "audit"]
+            }
         };
         parts.iter().map(ToString::to_string).collect()
     }

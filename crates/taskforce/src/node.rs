@@ -98,7 +98,8 @@ impl Node {
             outbound,
             place: place(settings),
             signing: keys::signing_secrets(settings, environment)?,
-            about: About { version: env!("CARGO_PKG_VERSION"), edition: edition.name(), parts: edition.parts() },
+            default_role: settings.profile.enterprise().unwrap_or_default().rbac.default_role.into(),
+            about: About { version: env!("CARGO_PKG_VERSION"), edition: edition.kind(), parts: edition.parts() },
         })?;
         let sequencer = sequence(sequencer)?;
         let chores = chores(&db, &app, gateway, &signer)?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::config::{DatabaseAt, Places, Settings};
-use crate::edition::Edition;
+use crate::edition::{self, Edition};
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
 use crate::keys::{self, Origin};
@@ -30,6 +30,11 @@ pub(crate) enum ServeError {
          add the section to the profile"
     )]
     CommunityBeyondLoopback(SocketAddr),
+    #[error(
+        "the profile switches the enterprise edition on, and this program was built without it: build it with the \
+         feature `enterprise`, or remove the section"
+    )]
+    NotCompiled,
     #[error("there is no root key in {0}; it is made by `taskforce init`, or set in the environment")]
     NoRootKey(Origin),
     #[error("the root key in {0} is gone, and the database is sealed with it: restore it from its copy")]
@@ -58,6 +63,9 @@ pub(crate) fn run(args: &Args, environment: &Environment, output: &mut Output) -
     }
     logs::start(&settings);
     let listen = settings.profile.listen;
+    if !edition::COMPILED && settings.profile.enterprise().is_some() {
+        return Err(ServeError::NotCompiled.into());
+    }
     if Edition::of(&settings) == Edition::Community && !listen.ip().is_loopback() {
         return Err(ServeError::CommunityBeyondLoopback(listen).into());
     }

@@ -27,7 +27,7 @@ pub(crate) use wire::{UserOut, UserPath, all, edit, names};
     responses((status = 201, body = UserOut), Problem)
 )]
 pub(crate) async fn create_user(State(app): State<App>, act: Act<UserIn>) -> Result<Response, Problem> {
-    let new = act.body.parse()?;
+    let new = act.body.parse()?.otherwise(app.0.default_role.clone());
     app.create(act.by, move |db, caller, at| identity::create_user(db, caller, new, at)).await
 }
 

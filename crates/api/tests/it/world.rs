@@ -397,7 +397,8 @@ impl Node {
             gateway,
             signer: Arc::new(audit::Signer::parse(db.instance(), &signing).unwrap()),
             followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
-            about: About { version: "0.1.0", edition: "enterprise", parts: vec!["rbac".to_owned()] },
+            default_role: authz::Role::Viewer.into(),
+            about: About { version: "0.1.0", edition: api::Edition::Enterprise, parts: vec!["rbac".to_owned()] },
         };
         let app = App::new(parts).unwrap();
         let ids = RequestIds::new(Arc::clone(&tester.clock) as _, Arc::clone(&tester.clock) as _);
