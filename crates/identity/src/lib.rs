@@ -1,7 +1,20 @@
-//! Who is asking: tenants, users, API keys, and the directory that turns a key into a [`Caller`](authz::Caller).
+//! Who is asking: tenants, users, their keys, tokens, sessions and passwords, the identity providers that vouch for them,
+//! and the directory that turns credentials into a [`Caller`](authz::Caller).
 //!
 //! **Invariant:** a secret exists twice: with its holder, and for one moment in [`IssuedKey`]. The database keeps its
 //! SHA-256, which for 256 random bits is enough.
+//!
+//! **Invariant:** a token says who somebody is, never what they may do: roles are looked up at each request, and scopes
+//! and exchanges only narrow. It ends with its subject's epoch, with the key that it was made with, with each token that
+//! it descends from, and with each of those who act by it.
+//!
+//! **Invariant:** an identity provider speaks for the one tenant that registered it. A token that two tenants would take
+//! is nobody's.
+//!
+//! **Invariant:** a session is good by its row of this moment, not by anything that a node remembers.
+//!
+//! **Invariant:** whoever has held a secret besides its owner is written down with it and inherited by what is made with
+//! it ([`authz::Makers`]).
 //!
 //! **Invariant:** nobody gives what they do not have: neither roles to a user nor permissions to a key beyond the
 //! caller's own. What a key allows is its scopes within its owner's roles *at each request*.

@@ -12,6 +12,7 @@ use store::{Database, StoreError};
 use zeroize::Zeroizing;
 
 use crate::gate::Gate;
+use crate::rules::RoleBook;
 use crate::store::passwords::Kept;
 use crate::throttle::Throttled;
 use crate::{Beyond, User, UserKind, UserStatus, Username, entries, rules, store as rows};
@@ -237,8 +238,8 @@ pub enum SetPasswordError {
     Database(#[from] StoreError),
 }
 
-/// Sets a password: one's own with the present one, or anybody's with `user:manage`. It ends all sessions and tokens of
-/// that user. Hashing takes its time, before the transaction: run few of these at once.
+/// Sets a password: one's own with the present one, or anybody's with `user:manage`, and so one's own first. It ends all
+/// sessions and tokens of that user. Hashing takes its time, before the transaction: run few of these at once.
 pub fn set_password(
     db: &Database,
     gate: &Gate,
@@ -246,38 +247,45 @@ pub fn set_password(
     change: PasswordChange,
     at: &Moment<'_>,
 ) -> Result<(), SetPasswordError> {
-    let PasswordChange { user, new, current } = change;
-    let not_found = || SetPasswordError::NotFound(user.clone());
-    if rules::is_oneself(caller, &user) {
-        let grant = caller.authorize_on::<ChangeOwnPassword>(user.as_str())?;
-        let (found, kept) = db.read(&grant, |tx| {
-            Ok::<_, StoreError>((rows::users::user(tx, &user)?, rows::passwords::password(tx, &user)?))
-        })?;
-        let found = found.ok_or_else(not_found)?;
-        let password = Password::new(new, &found.username, caller.tenant())?;
-        let attempt = gate.begin(caller.tenant(), &found.username, None, at.now())?;
-        let current = current.as_ref().map_or("", |current| current.expose());
-        if compare(current, kept.as_ref().map(|kept| kept.hash.as_str())) == Compared::Wrong {
-            return Err(SetPasswordError::WrongPassword);
+    if rules::is_oneself(caller, &change.user) {
+        let grant = caller.authorize_on::<ChangeOwnPassword>(change.user.as_str())?;
+        let Known { user, kept, .. } = known(db, &grant, &change.user)?;
+        if let Some(kept) = kept {
+            let password = Password::new(change.new, &user.username, caller.tenant())?;
+            let attempt = gate.begin(caller.tenant(), &user.username, None, at.now())?;
+            let current = change.current.as_ref().map_or("", |current| current.expose());
+            if compare(current, Some(&kept.hash)) == Compared::Wrong {
+                return Err(SetPasswordError::WrongPassword);
+            }
+            gate.succeeded(attempt);
+            // Whoever set the one before does not know this one.
+            let next = Kept { hash: password.hash(at)?, set_by: [user.id.as_str()].into_iter().collect() };
+            return db.write(grant, |tx| save(tx, &user, (Some(&kept), &next), at));
         }
-        gate.succeeded(attempt);
-        let next = Kept { hash: password.hash(at)?, set_by: [found.id.as_str()].into_iter().collect() };
-        db.write(grant, |tx| save(tx, &found, (kept.as_ref(), &next), at))
-    } else {
-        let grant = caller.authorize_on::<SetPassword>(user.as_str())?;
-        let (found, book, kept) = db.read(&grant, |tx| {
-            let (found, book) = (rows::users::user(tx, &user)?, rows::roles::book(tx)?);
-            Ok::<_, StoreError>((found, book, rows::passwords::password(tx, &user)?))
-        })?;
-        let found = found.ok_or_else(not_found)?;
-        rules::within(caller, book.permissions(&found.roles))?;
-        let password = Password::new(new, &found.username, caller.tenant())?;
-        let next = Kept { hash: password.hash(at)?, set_by: rules::makers(caller) };
-        db.write(grant, |tx| {
-            rules::within(caller, rows::roles::book(tx)?.permissions(&found.roles))?;
-            save(tx, &found, (kept.as_ref(), &next), at)
-        })
     }
+    let grant = caller.authorize_on::<SetPassword>(change.user.as_str())?;
+    let Known { user, book, kept } = known(db, &grant, &change.user)?;
+    rules::within(caller, book.permissions(&user.roles))?;
+    let password = Password::new(change.new, &user.username, caller.tenant())?;
+    let next = Kept { hash: password.hash(at)?, set_by: rules::makers(caller) };
+    db.write(grant, |tx| {
+        rules::within(caller, rows::roles::book(tx)?.permissions(&user.roles))?;
+        save(tx, &user, (kept.as_ref(), &next), at)
+    })
+}
+
+/// What a change of a password is decided by.
+struct Known {
+    user: User,
+    book: RoleBook,
+    kept: Option<Kept>,
+}
+
+fn known<A>(db: &Database, grant: &authz::Grant<A>, id: &UserId) -> Result<Known, SetPasswordError> {
+    db.read(grant, |tx| {
+        let user = rows::users::user(tx, id)?.ok_or_else(|| SetPasswordError::NotFound(id.clone()))?;
+        Ok(Known { user, book: rows::roles::book(tx)?, kept: rows::passwords::password(tx, id)? })
+    })
 }
 
 /// Saves a password, if the user and the password before are still those that it was decided for.

@@ -265,6 +265,22 @@ fn nobody_sets_the_password_of_somebody_who_may_do_more() {
 }
 
 #[test]
+fn ones_own_first_password_is_for_who_manages_users() {
+    testkit::on_both_engines(|tester| {
+        let (world, gate) = (World::new(tester), Gate::default());
+        let bob = &world.acme.admin.id;
+        set(&world, &gate, &world.bob, bob, (PASSWORD, None)).unwrap();
+        assert!(sign_in(&world, &gate, ("acme-corp", "bob", PASSWORD)).is_ok());
+        let again = set(&world, &gate, &world.bob, bob, ("a harbour at dawn", None));
+        assert!(matches!(again, Err(SetPasswordError::WrongPassword)), "the second needs the first");
+        let vera = world.caller("vera", Role::Viewer);
+        let own = vera.actor().id.parse().unwrap();
+        let refused = set(&world, &gate, &vera, &own, (PASSWORD, None));
+        assert!(matches!(refused, Err(SetPasswordError::Forbidden(_))));
+    });
+}
+
+#[test]
 fn service_accounts_have_no_passwords() {
     testkit::on_both_engines(|tester| {
         let (world, gate) = (World::new(tester), Gate::default());
