@@ -163,6 +163,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "it is mapped over values")]
     fn patched(operations: Value) -> String {
         let resource = json!({ "displayName": "A", "members": [{ "value": "u1" }, { "value": "u2" }] });
         let team = Team::read(resource.as_object().unwrap()).unwrap();

@@ -1,5 +1,6 @@
 //! What is malformed, absurd or forged is refused, says where, and leaves nothing half done.
 
+use http::Method;
 use serde_json::{Value, json};
 use testkit::hostile::Cases;
 
@@ -15,6 +16,10 @@ async fn state(world: &World<'_>, things: &Things) -> Vec<Value> {
         &version,
         "/api/v1/approvals?limit=1000",
         "/api/v1/admin/users?limit=1000",
+        "/api/v1/admin/groups?limit=1000",
+        "/api/v1/admin/roles?limit=1000",
+        "/api/v1/admin/policies?limit=1000",
+        "/api/v1/admin/policies/state",
         "/api/v1/admin/api-keys?limit=1000",
         "/api/v1/admin/prices?limit=1000",
         "/api/v1/admin/budgets?limit=1000",
@@ -35,10 +40,14 @@ fn hostile_bodies_are_refused_everywhere_and_change_nothing() {
     on_both_engines(async |world| {
         let things = Things::of(world).await;
         let mut tried = 0;
-        for operation in all().into_iter().filter(Operation::changes) {
+        // What takes no body does not look at one.
+        let takes_a_body = |operation: &Operation| operation.changes() && operation.method != Method::DELETE;
+        for operation in all().into_iter().filter(takes_a_body) {
             let by = if operation.id.ends_with("_tenant") { "petra" } else { "bob" };
             let mut before = state(world, &things).await;
             for case in &cases.bodies {
+                // What costs much may be asked every two seconds.
+                world.tester.clock.advance_micros(2_000_000);
                 let headers = things.ask(&operation).headers.into_iter().filter(|(name, _)| name != "content-type");
                 let ask = Ask { headers: headers.collect(), ..things.ask(&operation) };
                 let answer = world.send(by, ask.bytes(&case.content_type, case.bytes())).await;
@@ -50,12 +59,15 @@ fn hostile_bodies_are_refused_everywhere_and_change_nothing() {
                     before = state(world, &things).await;
                     continue;
                 }
-                assert!([400, 409, 412, 413, 415, 422].contains(&status), "{} {name}: {status}", operation.id);
+                // What was ended at the first request is not there for the second.
+                let gone = status == 404 && operation.id == "end_session";
+                let refused = gone || [400, 409, 412, 413, 415, 422].contains(&status);
+                assert!(refused, "{} {name}: {status}", operation.id);
                 assert!(answer.text().len() < 2_000, "{} {name}", operation.id);
             }
             assert_eq!(before, state(world, &things).await, "{}", operation.id);
         }
-        assert_eq!(tried, 53 * all().into_iter().filter(Operation::changes).count());
+        assert_eq!(tried, 53 * all().into_iter().filter(takes_a_body).count());
     });
 }
 
@@ -140,7 +152,7 @@ fn an_address_or_query_that_cannot_be_meant_is_refused() {
             let status = world.get("bob", &format!("/api/v1/admin/prices?{query}")).await.status.as_u16();
             assert!([200, 422].contains(&status), "{query}: {status}");
         }
-        let answer = world.send("bob", Ask::new(http::Method::DELETE, "/api/v1/agents")).await.expect(405);
+        let answer = world.send("bob", Ask::new(Method::DELETE, "/api/v1/agents")).await.expect(405);
         assert_eq!(answer.header("allow"), Some("POST,GET,HEAD"));
     });
 }

@@ -13,13 +13,24 @@ fn create(name: &str) -> Ask {
     Ask::post("/api/v1/agents", &json!({ "name": name }))
 }
 
-/// Operations whose repetition is harmless: they read no idempotency key.
-const REPEATABLE: [&str; 2] = ["create_chat_completion", "export_package"];
+/// Operations whose repetition is harmless: they read no idempotency key, and neither do those that only read.
+/// Who signs out or in again leaves the session behind that would ask again.
+const REPEATABLE: [&str; 7] = [
+    "change_own_password",
+    "create_chat_completion",
+    "exchange_token",
+    "export_package",
+    "reauthenticate",
+    "set_user_password",
+    "sign_out",
+];
 
 #[test]
 fn every_post_has_its_effect_once_and_is_answered_alike_again() {
     on_both_engines(async |world| {
-        let posts = all().into_iter().filter(|operation| operation.method == Method::POST);
+        let posts = all()
+            .into_iter()
+            .filter(|operation| operation.method == Method::POST && operation.changes() && !operation.open);
         for operation in posts.filter(|operation| !REPEATABLE.contains(&operation.id.as_str())) {
             let things = Things::of(world).await;
             let (name, ask) = things.permitted(world, &operation).await;

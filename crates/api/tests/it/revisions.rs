@@ -10,12 +10,15 @@ use crate::world::on_both_engines;
 fn every_update_needs_the_present_revision() {
     on_both_engines(async |world| {
         let updates = all().into_iter().filter(|operation| [Method::PATCH, Method::PUT].contains(&operation.method));
-        for operation in updates {
+        // Of directories it is not demanded: `provisioning` tries what becomes of those who do it.
+        for operation in updates.filter(|operation| !operation.id.starts_with("scim_")) {
             let things = Things::of(world).await;
             let (name, ask) = things.permitted(world, &operation).await;
-            let read = world.get(name, &ask.path).await.expect(200);
-            let tag = read.header("etag").unwrap().to_owned();
-            assert_eq!(tag, format!("\"{}\"", read.json()["revision"]), "{}", operation.id);
+            let read = if operation.id == "set_shadow_policy" { "/api/v1/admin/policies/state" } else { &ask.path };
+            let read = read.to_owned();
+            let state = world.get(name, &read).await.expect(200);
+            let tag = state.header("etag").unwrap().to_owned();
+            assert_eq!(tag, format!("\"{}\"", state.json()["revision"]), "{}", operation.id);
 
             let with = |value: Option<&str>| {
                 let mut ask = ask.clone();
@@ -29,13 +32,14 @@ fn every_update_needs_the_present_revision() {
             assert_eq!(missing.get("/type"), "/problems/precondition-required");
             world.send(name, with(Some("*"))).await.expect(428);
             let weak = format!("W/{tag}");
-            for stale in ["\"7\"", "\"\"", "1", "\"x\"", "\"-1\"", "\"99999999999999999999\"", &weak, "\"1\", \"2\""] {
+            for stale in ["\"4711\"", "\"\"", "1", "\"x\"", "\"-1\"", "\"99999999999999999999\"", &weak, "\"1\", \"2\""]
+            {
                 let answer = world.send(name, with(Some(stale))).await.expect(412);
                 assert_eq!(answer.get("/type"), "/problems/stale", "{} {stale}", operation.id);
             }
             let changed = world.send(name, with(Some(&tag))).await.expect(200);
             assert_ne!(changed.header("etag"), Some(tag.as_str()), "{}", operation.id);
-            assert_eq!(world.get(name, &ask.path).await.header("etag"), changed.header("etag"), "{}", operation.id);
+            assert_eq!(world.get(name, &read).await.header("etag"), changed.header("etag"), "{}", operation.id);
             world.send(name, with(Some(&tag))).await.expect(412);
         }
     });
