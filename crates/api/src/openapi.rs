@@ -29,6 +29,10 @@ pub(crate) fn guarded() -> OpenApi {
     let tags = [
         ("Tenants", "Organizations, apart from every other."),
         ("Users", "Who may act in a tenant."),
+        ("Sign-in", "How people come in, and how others find that out."),
+        ("Sessions", "Who is signed in."),
+        ("Identity providers", "Who else may say who somebody is."),
+        ("Tokens", "What programs show for a while, for themselves or for others."),
         ("Groups", "Users who have roles in common."),
         ("Roles", "What users may do."),
         ("Keys", "What programs show."),
@@ -45,7 +49,8 @@ pub(crate) fn guarded() -> OpenApi {
     ];
     let tags = tags.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
     let mut components = Components::new();
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key.")).build();
+    let bearer =
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key or a bearer token.")).build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     let key = ApiKeyValue::with_description("x-api-key", "An API key.");
     components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)));
@@ -96,7 +101,7 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut
 }
 
 /// The operations whose repetition is harmless, so that no idempotency key is read.
-const REPEATABLE: [&str; 9] = [
+const REPEATABLE: [&str; 15] = [
     "/v1/chat/completions",
     "/api/v1/audit/exports",
     "/api/v1/admin/policies/validate",
@@ -106,6 +111,12 @@ const REPEATABLE: [&str; 9] = [
     "/access/v1/evaluation",
     "/access/v1/evaluations",
     "/scim/v2/.search",
+    "/oauth/token",
+    "/auth/logout",
+    "/auth/reauthenticate",
+    "/api/v1/me/password",
+    "/api/v1/admin/users/{user_id}/password",
+    "/api/v1/admin/identity-providers/{provider_id}/check",
 ];
 
 fn say_what_holds_for_all(path: &str, method: &HttpMethod, operation: &mut Operation) {

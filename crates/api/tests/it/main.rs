@@ -9,6 +9,7 @@
 )]
 
 mod coverage;
+mod credentials;
 mod document;
 mod faults;
 mod gateway;
@@ -17,6 +18,7 @@ mod idempotency;
 mod limits;
 mod operations;
 mod providers;
+mod provisioning;
 mod revisions;
 mod sessions;
 mod story;

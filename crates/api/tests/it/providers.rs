@@ -82,7 +82,10 @@ fn a_person_signs_in_with_the_company_s_provider_and_has_the_roles_that_it_gives
         let session = arrived(world, &answer).await;
         assert_eq!((session.get("/method"), session.get("/tenant_id")), ("oidc".to_owned(), "acme-corp".to_owned()));
         let user = world.get("bob", &format!("/api/v1/admin/users/{}", session.get("/user_id"))).await.expect(200);
-        assert_eq!((user.get("/username"), user.json()["roles"].clone()), ("alice-".to_owned() + &user.get("/username")[6..], json!(["operator"])));
+        assert_eq!(
+            (user.get("/username"), user.json()["roles"].clone()),
+            ("alice-".to_owned() + &user.get("/username")[6..], json!(["operator"]))
+        );
 
         // The next time it is the same user, in another session.
         let (address, flow) = begun(world, &id, "").await;
@@ -153,7 +156,10 @@ fn a_program_comes_with_a_token_of_the_provider_and_a_rotated_key_is_found_at_fi
         world.ask(Some(&token().await), read()).await.expect(200);
         assert_eq!(provider.counts().await.jwks, asked + 1);
 
-        world.ask(Some(&Secret::new(provider.access_token("https://elsewhere.example").await)), read()).await.expect(401);
+        world
+            .ask(Some(&Secret::new(provider.access_token("https://elsewhere.example").await)), read())
+            .await
+            .expect(401);
         let disable = Ask::new(Method::PATCH, format!("{PROVIDERS}/{id}")).with("if-match", "\"1\"");
         world.send("bob", disable.json(&json!({ "status": "disabled" }))).await.expect(200);
         world.ask(Some(&first), read()).await.expect(401);
@@ -185,14 +191,27 @@ fn a_provider_is_registered_changed_and_removed_and_its_secret_never_shown() {
             "tenant": { "claim": "tid", "value": "acme" },
         });
         let made = world.post("bob", PROVIDERS, body.clone()).await.expect(201);
-        assert_eq!((made.json()["has_client_secret"].clone(), made.get("/jwks_url")), (json!(true), "https://login.example/keys".to_owned()));
+        assert_eq!(
+            (made.json()["has_client_secret"].clone(), made.get("/jwks_url")),
+            (json!(true), "https://login.example/keys".to_owned())
+        );
         let path = made.header("location").unwrap().to_owned();
         let patch = |revision: u32, change: Value| {
             Ask::new(Method::PATCH, path.clone()).with("if-match", format!("\"{revision}\"")).json(&change)
         };
-        let changed = world.send("bob", patch(1, json!({ "jwks_url": null, "tenant": null, "email_claim": null }))).await.expect(200);
-        assert!(changed.json()["jwks_url"].is_null() && changed.json()["tenant"].is_null() && changed.json()["email_claim"].is_null());
-        assert_eq!((changed.get("/issuer"), changed.get("/client_id")), ("https://login.example".to_owned(), "app".to_owned()));
+        let changed = world
+            .send("bob", patch(1, json!({ "jwks_url": null, "tenant": null, "email_claim": null })))
+            .await
+            .expect(200);
+        assert!(
+            changed.json()["jwks_url"].is_null()
+                && changed.json()["tenant"].is_null()
+                && changed.json()["email_claim"].is_null()
+        );
+        assert_eq!(
+            (changed.get("/issuer"), changed.get("/client_id")),
+            ("https://login.example".to_owned(), "app".to_owned())
+        );
         world.send("bob", patch(1, json!({ "name": "Late" }))).await.expect(412);
         let removed = world.send("bob", patch(2, json!({ "client_secret": null }))).await.expect(200);
         assert_eq!(removed.json()["has_client_secret"], json!(false));

@@ -37,6 +37,7 @@ pub(crate) struct World<'t> {
     keys: HashMap<String, Secret<String>>,
     key_ids: HashMap<String, String>,
     users: HashMap<String, String>,
+    session: tokio::sync::OnceCell<String>,
 }
 
 /// One running server.
@@ -190,8 +191,15 @@ impl<'t> World<'t> {
     pub(crate) async fn start(tester: &'t Tester, patience: Duration) -> Self {
         let upstream = Upstream::start().await;
         let node = block_in_place(|| Node::new(tester, &tester.db, &upstream.url(), patience));
-        let mut world =
-            Self { tester, node, upstream, keys: HashMap::new(), users: HashMap::new(), key_ids: HashMap::new() };
+        let mut world = Self {
+            tester,
+            node,
+            upstream,
+            keys: HashMap::new(),
+            users: HashMap::new(),
+            key_ids: HashMap::new(),
+            session: tokio::sync::OnceCell::new(),
+        };
         world.populate().await;
         world
     }
@@ -266,6 +274,15 @@ impl<'t> World<'t> {
     pub(crate) async fn send(&self, name: &str, ask: Ask) -> Answer {
         let key = Some(&self.keys[name]).filter(|_| ask.headers.iter().all(|(name, _)| name != "cookie"));
         self.ask(key, ask).await
+    }
+
+    /// The id of a session of somebody's, begun when it was first asked for.
+    pub(crate) async fn session_of(&self, name: &str) -> String {
+        let begun = self.session.get_or_init(async || {
+            let browser = self.browser(name).await;
+            self.ask(None, browser.sends(Ask::get("/auth/session"))).await.expect(200).get("/session_id")
+        });
+        begun.await.clone()
     }
 
     /// Somebody's browser, signed in to with a password that bob has set just now.
