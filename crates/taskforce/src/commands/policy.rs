@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use http::Method;
+use kernel::{Clock as _, Timestamp};
 use policy::{Cases, Fault, Rules, Tested};
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
+use crate::environment::{Environment, SystemClock};
 use crate::failure::{Failure, Verdict};
 use crate::output::{Look, Mark, Output};
 use crate::remote::{Asking, Column, Part, Remote, facts, object, table, text, text_file};
@@ -20,8 +21,7 @@ const COLUMNS: &[Column] = &[
     ("by", "/created_by"),
     ("created", "/created_at"),
 ];
-const STATE: &[Column] =
-    &[("active", "/active"), ("shadow", "/shadow"), ("digest", "/digest"), ("awaits", "/approval_id")];
+const STATE: &[Column] = &[("active", "/active"), ("shadow", "/shadow"), ("before", "/previous")];
 
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
@@ -112,10 +112,11 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
         Verb::Test { source, tests } => return test(&source, tests, output),
         Verb::Plan { source } => {
             let body = json!({ "source": text_file(&source)? });
-            changes(output, &remote()?.post(&format!("{POLICIES}/plan"), &body)?.body);
+            let planned = remote()?.post(&format!("{POLICIES}/plan"), &body)?.body;
+            changes(output, &planned, planned.get("changes").unwrap_or(&Value::Null));
         }
         Verb::Backtest { source, since } => {
-            let body = json!({ "source": text_file(&source)?, "since": since });
+            let body = json!({ "source": text_file(&source)?, "since": instant(&since)?.to_string() });
             backtest(output, &remote()?.post(&format!("{POLICIES}/backtest"), &body)?.body);
         }
         Verb::Create { source, tests, note } => {
@@ -136,9 +137,10 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
             output.json_or(&version, |output| output.text(text(version.pointer("/source")).trim_end()));
         }
         Verb::Diff { from, to } => {
-            changes(output, &remote()?.get(&format!("{POLICIES}/diff?from={from}&to={to}"))?.body);
+            let diff = remote()?.get(&format!("{POLICIES}/diff?from={from}&to={to}"))?.body;
+            changes(output, &diff, &diff);
         }
-        Verb::State => facts(output, &remote()?.get(&format!("{POLICIES}/state"))?.body, STATE),
+        Verb::State => in_force(output, &remote()?.get(&state_path())?.body),
         Verb::Activate { number } => step(&remote()?, &format!("{POLICIES}/{number}/activate"), output)?,
         Verb::Deactivate => step(&remote()?, &format!("{POLICIES}/deactivate"), output)?,
         Verb::Rollback => step(&remote()?, &format!("{POLICIES}/rollback"), output)?,
@@ -146,7 +148,7 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
             let number = if number == "none" { None } else { Some(number.parse::<u64>()?) };
             let body = json!({ "number": number });
             let state = remote()?.change_of(Method::PUT, &format!("{POLICIES}/shadow"), &body, &state_path())?;
-            facts(output, &state.body, STATE);
+            in_force(output, &state.body);
         }
     }
     Ok(Verdict::Well)
@@ -159,8 +161,23 @@ fn state_path() -> String {
 /// Changes which version decides, in the state in which that is now.
 fn step(remote: &Remote, path: &str, output: &mut Output) -> Result<(), Failure> {
     let state = remote.change_of(Method::POST, path, &json!({}), &state_path())?;
-    facts(output, &state.body, STATE);
+    in_force(output, &state.body);
     Ok(())
+}
+
+/// Which version decides, or what that waits for.
+fn in_force(output: &mut Output, state: &Value) {
+    if let Some(approval) = state.pointer("/approval_id").and_then(Value::as_str) {
+        return output.json_or(state, |output| {
+            output.styled(Look::Note, format_args!("The tenant wants this approved first: {approval}"));
+        });
+    }
+    output.json_or(state, |output| {
+        if state.pointer("/active").is_none_or(Value::is_null) {
+            output.line("No policy decides: roles alone do.");
+        }
+        facts(output, state, STATE);
+    });
 }
 
 /// The tests that belong to a policy file: `a.cedar` has `a.test.yaml`.
@@ -222,44 +239,81 @@ fn show(case: &Tested, output: &mut Output) {
 }
 
 /// What one set of policies changes against another, as the server tells it.
-fn changes(output: &mut Output, changes: &Value) {
-    const PARTS: &[Column] =
-        &[("added", "/added"), ("removed", "/removed"), ("changed", "/changed"), ("newly decides", "/newly_governed")];
-    const VERDICTS: &[Column] = &[("role", "/role"), ("action", "/action"), ("from", "/from"), ("to", "/to")];
-    output.json_or(changes, |output| {
+fn changes(output: &mut Output, answer: &Value, changes: &Value) {
+    const PARTS: &[Column] = &[
+        ("added", "/added"),
+        ("removed", "/removed"),
+        ("changed", "/changed"),
+        ("newly decides", "/newly_governed"),
+        ("decides no longer", "/no_longer_governed"),
+    ];
+    const SHIFTS: &[Column] =
+        &[("role", "/role"), ("permission", "/permission"), ("from", "/from"), ("to", "/to"), ("", "/direction")];
+    output.json_or(answer, |output| {
         facts(output, changes, PARTS);
-        for (title, pointer) in [("What becomes wider:", "/widening"), ("What becomes narrower:", "/narrowing")] {
-            if let Some(items) =
-                changes.pointer(pointer).filter(|items| items.as_array().is_some_and(|all| !all.is_empty()))
-            {
-                output.blank();
-                output.styled(Look::Bold, title);
-                table(output, &json!({ "items": items }), VERDICTS, "");
-            }
+        if changes.pointer("/widens").and_then(Value::as_bool) == Some(true) {
+            output.styled(Look::Note, "Somebody may do more than before.");
         }
+        let shifts = json!({ "items": changes.pointer("/shifts") });
+        table(output, &shifts, SHIFTS, "No role may do more or less, as far as no condition decides it.");
     });
 }
 
 fn backtest(output: &mut Output, report: &Value) {
     const FACTS: &[Column] = &[
+        ("from", "/since"),
+        ("until", "/until"),
         ("calls looked at", "/looked_at"),
         ("not replayable", "/not_replayable"),
-        ("changed", "/changed"),
-        ("callers affected", "/callers"),
+        ("approvals", "/approvals"),
         ("approvals a day", "/approvals_per_day"),
     ];
-    const EXAMPLES: &[Column] = &[
-        ("entry", "/seq"),
-        ("caller", "/caller"),
-        ("agent", "/agent"),
-        ("from", "/from"),
-        ("to", "/to"),
-        ("rule", "/rule"),
-    ];
+    const EXAMPLES: &[Column] =
+        &[("entry", "/seq"), ("at", "/at"), ("caller", "/user_id"), ("agent", "/agent_id"), ("rule", "/rule")];
+    const CALLERS: &[Column] = &[("caller", "/user_id"), ("calls", "/calls")];
     output.json_or(report, |output| {
         facts(output, report, FACTS);
         output.blank();
-        let examples = json!({ "items": report.pointer("/examples") });
-        table(output, &examples, EXAMPLES, "No past call would have been decided otherwise.");
+        let changes = report.pointer("/changes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if changes.is_empty() {
+            return output.styled(Look::Good, "No past call would have been decided otherwise.");
+        }
+        for change in changes {
+            let part = |pointer: &str| text(change.pointer(pointer));
+            let (count, from, to) = (part("/count"), part("/from"), part("/to"));
+            output.styled(Look::Bold, format_args!("{count} calls: {from} becomes {to}. The first of them:"));
+            table(output, &json!({ "items": change.pointer("/examples") }), EXAMPLES, "");
+            output.blank();
+        }
+        table(output, &json!({ "items": report.pointer("/callers") }), CALLERS, "");
     });
+}
+
+/// `30d` or `12h` ago, or the instant itself.
+fn instant(since: &str) -> Result<Timestamp, Failure> {
+    if let Ok(at) = since.parse() {
+        return Ok(at);
+    }
+    let wrong = || format!("`{since}` is no time: expected one such as `30d`, `12h` or `2026-01-31T12:00:00Z`");
+    let (number, seconds) = match since.strip_suffix('d') {
+        Some(days) => (days, 86_400),
+        None => (since.strip_suffix('h').ok_or_else(wrong)?, 3_600),
+    };
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    let back = number.checked_mul(seconds).filter(|back| (0..=10 * 365 * 86_400).contains(back)).ok_or_else(wrong)?;
+    Ok(SystemClock.now().plus_seconds(-back))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_past_is_told_in_days_hours_or_as_an_instant() {
+        assert!(instant("30d").unwrap() < instant("12h").unwrap());
+        assert_eq!(instant("2026-01-31T12:00:00Z").unwrap().to_string(), "2026-01-31T12:00:00.000Z");
+        for wrong in ["", "30", "d", "-1d", "1.5d", "99999999999d", "yesterday"] {
+            assert!(instant(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -10,9 +10,8 @@ use crate::output::Output;
 use crate::remote::{Asking, Column, Part, Remote, escaped, facts, object, table, words};
 
 const ROLES: &str = "/api/v1/admin/roles";
-const COLUMNS: &[Column] = &[("role", "/name"), ("kind", "/kind"), ("description", "/description")];
-const FACTS: &[Column] =
-    &[("role", "/name"), ("kind", "/kind"), ("description", "/description"), ("permissions", "/permissions")];
+const COLUMNS: &[Column] = &[("role", "/name"), ("description", "/description"), ("since", "/created_at")];
+const FACTS: &[Column] = &[("role", "/name"), ("description", "/description"), ("permissions", "/permissions")];
 
 /// What to do with roles.
 #[derive(Debug, Subcommand)]

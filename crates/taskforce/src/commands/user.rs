@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
 use crate::output::{Look, Output};
-use crate::remote::{Asking, Column, Part, Remote, escaped, facts, json_file, object, table, text, words};
+use crate::remote::{Asking, Column, Part, Remote, escaped, facts, json_file, object, table, words};
 
 const USERS: &str = "/api/v1/admin/users";
 const COLUMNS: &[Column] = &[
@@ -31,6 +31,15 @@ const FACTS: &[Column] = &[
     ("attributes", "/attributes"),
     ("status", "/status"),
     ("created", "/created_at"),
+];
+
+const WHY: &[Column] = &[
+    ("given by", "/given_by"),
+    ("would be given by", "/would_be_given_by"),
+    ("in the way", "/obstacles"),
+    ("policy says", "/policy/reason"),
+    ("its rule", "/policy/rule/rule"),
+    ("its version", "/policy/rule/version"),
 ];
 
 /// What to do with users.
@@ -165,8 +174,10 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
         Verb::SignOut { user } => step(&remote, &user, "sign-out", output)?,
         Verb::Permissions { user } => {
             let held = remote.get(&format!("{}/permissions", at(&remote, &user)?))?;
-            let columns: &[Column] = &[("permissions", "/permissions"), ("roles", "/roles")];
-            facts(output, &held.body, columns);
+            let columns: &[Column] =
+                &[("role", "/role"), ("own", "/is_own"), ("through", "/groups"), ("permissions", "/permissions")];
+            let roles = json!({ "items": held.body.pointer("/roles") });
+            output.json_or(&held.body, |output| table(output, &roles, columns, "The user may do nothing."));
         }
         Verb::Explain { user, permission, resource } => {
             return explain(&remote, (&user, &permission, resource), output);
@@ -198,10 +209,11 @@ fn explain(
     let resource = resource.map_or_else(String::new, |resource| format!("&resource={}", escaped(&resource)));
     let path = format!("{}/explain?permission={}{resource}", at(remote, user)?, escaped(permission));
     let answer = remote.get(&path)?.body;
-    let allowed = answer.pointer("/allowed").and_then(Value::as_bool).unwrap_or(false);
+    let allowed = answer.pointer("/is_allowed").and_then(Value::as_bool).unwrap_or(false);
     output.json_or(&answer, |output| {
         let (look, word) = if allowed { (Look::Good, "allowed") } else { (Look::Bad, "refused") };
-        output.styled(look, format_args!("{word}: {}", text(answer.pointer("/reason"))));
+        output.styled(look, format_args!("{permission} is {word}"));
+        facts(output, &answer, WHY);
     });
     Ok(if allowed { Verdict::Well } else { Verdict::Findings })
 }
