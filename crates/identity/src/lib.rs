@@ -119,7 +119,7 @@ pub use keys::{
     RevokeKeyError, UpdateKey, UpdateKeyError, create_key, key, keys, revoke_key, update_key,
 };
 pub use leaving::Leavers;
-pub use listing::{Direction, ListError};
+pub use listing::{Direction, ListError, PeopleFilter, Slice, TeamFilter};
 pub use local::{Bootstrap, IssueLocalKey, LocalKeyError, bootstrap, issue_local_key};
 pub use model::{
     Edit, Email, EmailError, ExternalId, Group, ProviderStatus, SignInMethod, Tenant, TenantRole, TenantStatus, User,
@@ -135,9 +135,7 @@ pub use providers::{
     GiveByProvider, Link, ManageProviders, NewProvider, ProviderChange, ProviderError, ReadProviders, SecretEdit,
     client_secret, create_provider, delete_provider, link_user, provider, providers, unlink_user, update_provider,
 };
-pub use provisioning::{
-    Counted, PeopleFilter, Removal, RemovePerson, Slice, TeamFilter, people, person, remove_person, team, teams,
-};
+pub use provisioning::{Counted, Removal, RemovePerson, people, person, remove_person, team, teams};
 pub use refusal::{AuthError, Refusal, SessionRefusal, TokenRefusal};
 pub use roles::{
     CreateRole, CreateRoleError, DeleteRole, DeleteRoleError, NewRole, PermissionsRefused, ReadRoles, RoleChange,

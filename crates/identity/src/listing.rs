@@ -4,8 +4,10 @@ use authz::Forbidden;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use kernel::{Cursor, Page, PageSize};
+use kernel::{Cursor, GroupId, Page, PageSize, UserId};
 use store::StoreError;
+
+use crate::{Email, ExternalId, UserStatus, Username};
 
 /// Why a list was not given.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,45 @@ pub(crate) fn naming(name: &str) -> String {
 
 fn literally(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}
+
+/// Which people. What is not named does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct PeopleFilter {
+    /// The one with that id.
+    pub id: Option<UserId>,
+    /// The one of that name.
+    pub username: Option<Username>,
+    /// Those called so.
+    pub display_name: Option<String>,
+    /// Those with that address, in whatever case.
+    pub email: Option<Email>,
+    /// Those known elsewhere by that.
+    pub external_id: Option<ExternalId>,
+    /// Those who may act, or who may not.
+    pub status: Option<UserStatus>,
+}
+
+/// Which groups. What is not named does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct TeamFilter {
+    /// The one with that id.
+    pub id: Option<GroupId>,
+    /// The one of that name.
+    pub display_name: Option<String>,
+    /// Those known elsewhere by that.
+    pub external_id: Option<ExternalId>,
+    /// Those that this person is in.
+    pub member: Option<UserId>,
+}
+
+/// Which part of a list, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// How many are left out at the beginning.
+    pub skip: u32,
+    /// How many are shown after those.
+    pub limit: u32,
 }
 
 #[cfg(test)]

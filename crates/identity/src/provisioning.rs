@@ -9,49 +9,10 @@ use store::Database;
 
 use crate::groups::{GroupError, Members, ReadGroups};
 use crate::leaving::{Leavers, leave};
-use crate::listing::ListError;
+use crate::listing::{ListError, PeopleFilter, Slice, TeamFilter};
 use crate::standing::lost_an_admin;
 use crate::users::{ListUsers, ReadUser, UpdateUserError, UserError};
-use crate::{Email, ExternalId, User, UserStatus, Username, entries, store as rows};
-
-/// Which people. What is not named does not matter.
-#[derive(Clone, Debug, Default)]
-pub struct PeopleFilter {
-    /// The one with that id.
-    pub id: Option<UserId>,
-    /// The one of that name.
-    pub username: Option<Username>,
-    /// Those called so.
-    pub display_name: Option<String>,
-    /// Those with that address, in whatever case.
-    pub email: Option<Email>,
-    /// Those known elsewhere by that.
-    pub external_id: Option<ExternalId>,
-    /// Those who may act, or who may not.
-    pub status: Option<UserStatus>,
-}
-
-/// Which groups. What is not named does not matter.
-#[derive(Clone, Debug, Default)]
-pub struct TeamFilter {
-    /// The one with that id.
-    pub id: Option<GroupId>,
-    /// The one of that name.
-    pub display_name: Option<String>,
-    /// Those known elsewhere by that.
-    pub external_id: Option<ExternalId>,
-    /// Those that this person is in.
-    pub member: Option<UserId>,
-}
-
-/// Which part of a list, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// How many are left out at the beginning.
-    pub skip: u32,
-    /// How many are shown after those.
-    pub limit: u32,
-}
+use crate::{User, UserStatus, Username, entries, store as rows};
 
 /// A part of a list, and how many the list has.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
 
 use super::groups::read_group;
 use super::users::read_user;
-use crate::provisioning::{PeopleFilter, Slice, TeamFilter};
+use crate::listing::{PeopleFilter, Slice, TeamFilter};
 use crate::{Email, Group, User, UserStatus, Username};
 
 pub(crate) fn people(tx: &mut ReadTx<'_>, filter: &PeopleFilter, slice: Slice) -> Result<Vec<User>, StoreError> {
