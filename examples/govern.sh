@@ -34,7 +34,7 @@ field() {
 
 # A tenant, whose first administrator is the author.
 author=$(call "$admin" POST /api/v1/admin/tenants "{\"id\": \"$tenant\", \"name\": \"$tenant\", \"admin\": \"author\"}" | field secret)
-author_id=$(call "$author" GET /api/v1/whoami | field user_id)
+author_id=$(call "$author" GET /api/v1/me | field user_id)
 
 # Somebody else, who approves.
 reviewer_id=$(call "$author" POST /api/v1/admin/users '{"username": "reviewer", "roles": ["admin"]}' | field id)

@@ -2,16 +2,22 @@
 
 use authz::Caller;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::Response;
+use http::StatusCode;
 use http::header::IF_MATCH;
 use http::request::Parts;
+use kernel::Moment;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use store::Database;
 use utoipa::ToSchema;
 
+use crate::answer::Answer;
 use crate::app::App;
 use crate::extract::{expect_json, parse, read_body};
-use crate::once::Once;
+use crate::once::{Once, answered_at_most_once};
 use crate::problem::{Kind, Problem};
+use crate::wire::Show;
 
 /// Who is to change something, and with what. A body that is absent is an empty object.
 #[derive(Debug)]
@@ -42,6 +48,23 @@ impl<T: DeserializeOwned> FromRequest<App> for Act<T> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
+
+impl App {
+    /// Runs a use case that changes something, at most once if the client wants it so, and answers with what `show`
+    /// makes of what it returned. What the use case returns is what the answer is kept from: nothing else may change it.
+    pub(crate) async fn act_as<T: 'static, S: Show, E: Into<Problem>>(
+        &self,
+        (by, status): ((Caller, Option<Once>), StatusCode),
+        show: impl Fn(&T) -> S + Clone + Send + Sync + 'static,
+        use_case: impl FnOnce(&Database, &Caller, &Moment<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.run(move |inner| {
+            let answer = move |value: &T| Answer::of(status, &show(value));
+            answered_at_most_once(&inner.db, by, answer, |caller| use_case(&inner.db, caller, &inner.db.moment()))
+        })
+        .await
+    }
+}
 
 /// The revision that a change was made for, from `If-Match`.
 #[derive(Debug, Clone, Copy)]

@@ -38,13 +38,13 @@ impl Once {
         Ok(Some(Self { key: key.to_owned(), fingerprint }).filter(|_| parts.method == Method::POST))
     }
 
-    /// The wish, with what writes the answer for a `T`.
-    fn answering<T: Show>(self, status: StatusCode) -> Idempotency {
+    /// The wish, with what writes the answer for what the use case returns.
+    fn answering<T: 'static>(
+        self,
+        answer: impl Fn(&T) -> Result<Answer, Problem> + Send + Sync + 'static,
+    ) -> Idempotency {
         let Self { key, fingerprint } = self;
-        let render = Box::new(move |value: &dyn std::any::Any| {
-            let value = value.downcast_ref::<T>()?;
-            Answer::of(status, value).ok()?.keep()
-        });
+        let render = Box::new(move |value: &dyn std::any::Any| answer(value.downcast_ref()?).ok()?.keep());
         Idempotency { key, fingerprint, render }
     }
 }
@@ -56,15 +56,25 @@ pub(crate) fn at_most_once<T: Show, E: Into<Problem>>(
     status: StatusCode,
     change: impl FnOnce(&Caller) -> Result<T, E>,
 ) -> Result<Response, Problem> {
+    answered_at_most_once(db, (caller, once), move |value| Answer::of(status, value), change)
+}
+
+/// Lets `change` happen, at most once if `once` says so, and answers as `answer` says with what it returned.
+pub(crate) fn answered_at_most_once<T: 'static, E: Into<Problem>>(
+    db: &Database,
+    (caller, once): (Caller, Option<Once>),
+    answer: impl Fn(&T) -> Result<Answer, Problem> + Clone + Send + Sync + 'static,
+    change: impl FnOnce(&Caller) -> Result<T, E>,
+) -> Result<Response, Problem> {
     let Some(once) = once else {
-        return Ok(Answer::of(status, &change(&caller).map_err(Into::into)?)?.into_response());
+        return Ok(answer(&change(&caller).map_err(Into::into)?)?.into_response());
     };
-    let caller = caller.with_request(caller.request().once(once.answering::<T>(status)));
+    let caller = caller.with_request(caller.request().once(once.answering(answer.clone())));
     if let Some(answer) = replayed(db, &caller)? {
         return Ok(answer);
     }
     match change(&caller) {
-        Ok(value) => Ok(Answer::of(status, &value)?.into_response()),
+        Ok(value) => Ok(answer(&value)?.into_response()),
         // The same request may have come twice at the same time: the one that lost says what the other did.
         Err(error) => replayed(db, &caller)?.ok_or_else(|| error.into()),
     }

@@ -6,6 +6,7 @@ mod wire;
 use authz::Caller;
 use axum::extract::State;
 use axum::response::Response;
+use http::StatusCode;
 use identity::{StatusChange, User, UserChange, UserStatus};
 use kernel::{Moment, UserId};
 use store::Database;
@@ -122,8 +123,11 @@ pub(crate) async fn sign_out_user(
     Path(UserPath { user_id }): Path<UserPath>,
     act: Act<Nothing>,
 ) -> Result<Response, Problem> {
-    app.act(act.by, move |db, caller, at| identity::sign_out_everywhere(db, caller, &user_id.0, at).map(SignedOut))
-        .await
+    let ended = |sessions: &u64| SignedOut(*sessions);
+    app.act_as((act.by, StatusCode::OK), ended, move |db, caller, at| {
+        identity::sign_out_everywhere(db, caller, &user_id.0, at)
+    })
+    .await
 }
 
 /// Makes a user stand as `status` says.

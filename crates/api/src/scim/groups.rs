@@ -3,6 +3,7 @@
 use authz::{Caller, Roles};
 use axum::extract::State;
 use axum::response::Response;
+use http::StatusCode;
 use identity::{GroupChange, Members, MembersChange, NewGroup};
 use kernel::{GroupId, UserId};
 use serde::{Deserialize, Serialize};
@@ -167,8 +168,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     expect_schemas(Resource::Group, &act.body)?;
     let new = new_group(&Team::read(&act.body)?)?;
-    app.create(act.by, move |db, caller, at| identity::create_group(db, caller, new, at).map(|of| Shown { view, of }))
-        .await
+    let by = (act.by, StatusCode::CREATED);
+    app.act_as(by, Shown::with(view), move |db, caller, at| identity::create_group(db, caller, new, at)).await
 }
 
 /// Shows a group.

@@ -3,6 +3,7 @@
 use authz::{Attribute, Caller};
 use axum::extract::State;
 use axum::response::Response;
+use http::StatusCode;
 use identity::{Leavers, NewUser, Removal, StatusChange, User, UserAttributes, UserChange, UserKind, UserStatus};
 use kernel::UserId;
 use serde::{Deserialize, Serialize};
@@ -238,8 +239,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     expect_schemas(Resource::User, &act.body)?;
     let new = new_user(&Fields::read(&act.body)?)?;
-    app.create(act.by, move |db, caller, at| identity::create_user(db, caller, new, at).map(|of| Shown { view, of }))
-        .await
+    let by = (act.by, StatusCode::CREATED);
+    app.act_as(by, Shown::with(view), move |db, caller, at| identity::create_user(db, caller, new, at)).await
 }
 
 /// Shows a person.

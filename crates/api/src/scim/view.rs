@@ -110,6 +110,13 @@ pub(super) struct Shown<T> {
     pub(super) of: T,
 }
 
+impl<T: Clone> Shown<T> {
+    /// Shows resources so.
+    pub(super) fn with(view: View) -> impl Fn(&T) -> Self + Clone + Send + Sync + 'static {
+        move |of| Self { view: view.clone(), of: of.clone() }
+    }
+}
+
 /// What SCIM knows as a resource.
 pub(super) trait Provisioned: Send + 'static {
     /// Which kind.

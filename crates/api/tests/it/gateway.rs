@@ -244,8 +244,8 @@ fn the_agent_is_named_by_the_body_or_a_header_or_the_key() {
         let bound = json!({ "user_id": world.id("olivia"), "name": "bound", "agent_id": agent });
         let bound = world.new_key("bob", &bound).await;
         world.ask(Some(&bound), Ask::post(CHAT, &by_name)).await.expect(200);
-        let whoami = world.ask(Some(&bound), Ask::get("/api/v1/whoami")).await.expect(200);
-        assert_eq!(whoami.get("/agent_id"), agent);
+        let me = world.ask(Some(&bound), Ask::get("/api/v1/me")).await.expect(200);
+        assert_eq!(me.get("/agent_id"), agent);
 
         // What the body names goes before the header, and the header before the key.
         let draft = world.agent().await;

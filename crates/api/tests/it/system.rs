@@ -69,7 +69,7 @@ fn the_document_the_problems_and_the_system_can_be_read() {
         let system = world.get("nina", "/api/v1/system").await.expect(200).json();
         assert_eq!((&system["edition"], &system["instance"]), (&json!("enterprise"), &json!("test")));
         assert!(system["vkey"].as_str().unwrap().starts_with("test+"), "{system}");
-        let roles = world.get("nina", "/api/v1/admin/roles").await.expect(200).json();
+        let roles = world.get("bob", "/api/v1/admin/roles").await.expect(200).json();
         assert_eq!(roles["items"].as_array().unwrap().len(), 5);
     });
 }

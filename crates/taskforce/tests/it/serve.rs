@@ -16,7 +16,7 @@ fn a_server_serves_what_was_initialized_and_stops_when_told() {
     let (status, created) = server.ask("POST", "/api/v1/admin/tenants", &key, Some(&acme));
     assert_eq!(status, 201, "{created}");
     let bob = created["key"]["secret"].as_str().unwrap();
-    assert_eq!(server.ask("GET", "/api/v1/whoami", bob, None).1["tenant_id"], "acme");
+    assert_eq!(server.ask("GET", "/api/v1/me", bob, None).1["tenant_id"], "acme");
 
     let (code, log) = server.stop();
     assert_eq!(code, Some(0), "{log}");
@@ -29,7 +29,7 @@ fn a_server_serves_what_was_initialized_and_stops_when_told() {
     let signed = checks.iter().find(|check| check["name"] == "checkpoints").unwrap();
     assert!(signed["detail"].as_str().unwrap().starts_with("every ledger is signed"), "{signed}");
     let server = Server::start(dir.path(), &[]);
-    assert_eq!(server.ask("GET", "/api/v1/whoami", bob, None).0, 200);
+    assert_eq!(server.ask("GET", "/api/v1/me", bob, None).0, 200);
 }
 
 #[test]
@@ -39,14 +39,14 @@ fn without_secrets_a_server_runs_for_development_only() {
     let server = Server::start(&data, &[]);
     assert_eq!((&server.said["development"], &server.said["edition"]), (&json!(true), &json!("community")));
     let key = server.said["admin_key"].as_str().unwrap().to_owned();
-    assert_eq!(server.ask("GET", "/api/v1/whoami", &key, None).1["tenant_id"], "default");
+    assert_eq!(server.ask("GET", "/api/v1/me", &key, None).1["tenant_id"], "default");
     let other = json!({"id": "other", "name": "Other", "admin": "eve"});
     assert_eq!(server.ask("POST", "/api/v1/admin/tenants", &key, Some(&other)).0, 403);
     assert_eq!(server.stop().0, Some(0));
 
     let again = Server::start(&data, &[]);
     assert_eq!((&again.said["development"], &again.said["admin_key"]), (&json!(false), &json!(null)));
-    assert_eq!(again.ask("GET", "/api/v1/whoami", &key, None).0, 200);
+    assert_eq!(again.ask("GET", "/api/v1/me", &key, None).0, 200);
     assert_eq!(again.stop().0, Some(0));
 
     // The database is sealed and its checkpoints are signed: a new key would fit neither, so none is made.
@@ -142,7 +142,7 @@ fn a_key_made_on_the_machine_is_good_while_the_server_runs() {
     let key = made["key"].as_str().unwrap();
     // Another process wrote it: the server looks every quarter of a second.
     let until = Instant::now() + Duration::from_secs(5);
-    while server.ask("GET", "/api/v1/whoami", key, None).0 != 200 {
+    while server.ask("GET", "/api/v1/me", key, None).0 != 200 {
         assert!(Instant::now() < until, "the key is not known after five seconds");
         std::thread::yield_now();
     }
