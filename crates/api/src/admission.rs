@@ -1,70 +1,22 @@
 //! Before and after a handler: credentials become a caller, limits are kept, and a refusal leaves its entry.
 
-use std::sync::Arc;
-
 use audit::Refusal;
-use authz::{Caller, Request as Asked};
-use axum::extract::{MatchedPath, Request, State};
+use authz::Caller;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{HeaderName, SET_COOKIE, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, StatusCode};
-use kernel::{RequestId, Timestamp};
+use http::{HeaderValue, StatusCode};
 
 use crate::app::App;
+use crate::arrival::Arrival;
 use crate::authentication::{self, Admitted};
-use crate::client::Client;
 use crate::credential::Credential;
 use crate::problem::{self, Kind, Problem, Report};
 use crate::rate::{Agreed, Limited};
 
 /// Names the ledger entry that a request left, by its place in the caller's log.
 pub(crate) const ENTRY: HeaderName = HeaderName::from_static("taskforce-entry");
-
-/// What is known of a request before anything of it is believed.
-#[derive(Debug, Clone)]
-pub(crate) struct Arrival {
-    /// The request as the ledger knows it.
-    pub(crate) asked: Asked,
-    /// Where it comes from.
-    pub(crate) client: Client,
-    /// The operation that answers it.
-    pub(crate) operation: Arc<str>,
-    path: String,
-    mutating: bool,
-}
-
-impl Arrival {
-    fn of(app: &App, request: &Request) -> Result<Self, Problem> {
-        let matched = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let client = Client::of(request.extensions(), request.headers(), &app.0.place.trusted_proxies)?;
-        Ok(Self {
-            asked: Asked::new(request_id(app, request), app.0.db.moment().now()),
-            client,
-            operation: app.0.metrics.operation(request.method(), matched),
-            path: request.uri().path().to_owned(),
-            mutating: !matches!(*request.method(), Method::GET | Method::HEAD),
-        })
-    }
-
-    /// When it came.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.asked.at
-    }
-
-    /// Whether it is to change something.
-    pub(crate) fn is_mutating(&self) -> bool {
-        self.mutating
-    }
-
-    fn refusal(&self, problem: &'static str) -> Refusal {
-        Refusal { action: self.operation.to_string(), resource: None, problem }
-    }
-
-    fn answer(&self, problem: Problem) -> Response {
-        problem::respond(problem, &self.path)
-    }
-}
 
 /// Lets requests with valid credentials through, and records those that are refused.
 pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -92,7 +44,7 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
         if let Some(entrance) = entrance {
             request.extensions_mut().insert(entrance);
         }
-        problem::in_dialect(next.run(request).await, &arrival.path)
+        problem::in_dialect(next.run(request).await, arrival.path())
     };
     let mut response = finish(&app, &arrival, &caller, (response, limited)).await;
     if let Some(cookie) = cookie.filter(|_| !response.headers().contains_key(SET_COOKIE)) {
@@ -111,7 +63,7 @@ pub(crate) async fn enter(State(app): State<App>, mut request: Request, next: Ne
     let mut response = if let Some(problem) = limited.refusal() {
         arrival.answer(problem)
     } else {
-        let path = arrival.path.clone();
+        let path = arrival.path().to_owned();
         request.extensions_mut().insert(arrival);
         problem::in_dialect(next.run(request).await, &path)
     };
@@ -160,7 +112,7 @@ async fn finish(app: &App, arrival: &Arrival, caller: &Caller, (response, limite
 /// A change that was refused leaves an entry, and so does anything that the caller was not permitted.
 fn refusal(arrival: &Arrival, caller: &Caller, response: &Response) -> Option<Refusal> {
     let status = response.status();
-    let refused = status == StatusCode::FORBIDDEN || (arrival.mutating && status.is_client_error());
+    let refused = status == StatusCode::FORBIDDEN || (arrival.is_mutating() && status.is_client_error());
     if !refused || caller.request().recorded().is_some() {
         return None;
     }
@@ -188,9 +140,4 @@ fn agreed(app: &App, caller: &Caller) -> Agreed {
         tenant: settings.rate_limit_per_minute,
         credential: settings.key_rate_limit_per_minute,
     })
-}
-
-/// The id that the front of the server gave, or a new one where there is no front.
-fn request_id(app: &App, request: &Request) -> RequestId {
-    request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| app.0.db.moment().id())
 }

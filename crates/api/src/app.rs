@@ -19,14 +19,13 @@ use store::{Database, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::answer::Answer;
-use crate::edition::Edition;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 use crate::once::{Once, at_most_once};
+use crate::place::{Edition, PROTECTED_RESOURCE, Place};
 use crate::problem::{Kind, Problem};
 use crate::rate::Rates;
-use crate::sign_in::{CookieKeyError, Sealer};
-use crate::well_known::PROTECTED_RESOURCE;
+use crate::sealed::{CookieKeyError, Sealer};
 use crate::wire::Show;
 
 /// How many passwords are hashed at once.
@@ -61,17 +60,6 @@ pub struct Parts {
     pub default_role: RoleName,
     /// What the server says about itself.
     pub about: About,
-}
-
-/// Where a server stands in its network.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The address that people and programs find it at: scheme, host and port.
-    pub public_url: String,
-    /// The proxies that are believed about where a request comes from.
-    pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// How far identity providers may be away.
-    pub provider_reach: outbound::Reach,
 }
 
 /// What the server's own credentials are signed and sealed with.

@@ -13,8 +13,8 @@ use identity::{
 };
 use kernel::{Secret, Timestamp};
 
-use crate::admission::Arrival;
 use crate::app::{App, Inner};
+use crate::arrival::Arrival;
 use crate::cookies;
 use crate::credential::Credential;
 use crate::problem::{Kind, Problem};

@@ -1,30 +1,12 @@
-//! The editions: what is switched on only where the installation has the enterprise edition.
+//! What is switched on only where the installation has the enterprise edition.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::app::App;
+use crate::place::Edition;
 use crate::problem::{self, Kind, Problem};
-
-/// Which edition of Taskforce is active. Both are free; the profile decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edition {
-    /// One tenant, reached from the same machine only, by keys.
-    Community,
-    /// Tenants, people and their roles, sign-in, directories, policies.
-    Enterprise,
-}
-
-impl Edition {
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Community => "community",
-            Self::Enterprise => "enterprise",
-        }
-    }
-}
 
 /// What the paths of the enterprise edition start with.
 const ENTERPRISE: [&str; 13] = [

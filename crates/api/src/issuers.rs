@@ -12,7 +12,7 @@ use outbound::{Client, Reach};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use crate::app::Place;
+use crate::place::Place;
 
 /// Where people come back to from their provider.
 pub(crate) const CALLBACK: &str = "/auth/callback";

@@ -27,6 +27,7 @@ mod answer;
 mod app;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod approvals;
+mod arrival;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod audit;
 mod authentication;
@@ -45,12 +46,14 @@ mod issuers;
 mod metrics;
 mod once;
 mod openapi;
+mod place;
 mod policies;
 mod rate;
 mod removal;
 mod router;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod scim;
+mod sealed;
 #[expect(unused_qualifications, reason = "`utoipa::path` writes `params` so")]
 mod sign_in;
 mod system;
@@ -65,7 +68,7 @@ pub mod limits;
 pub mod problem;
 pub mod server;
 
-pub use app::{About, App, Parts, Place, Signing, SigningError};
-pub use edition::Edition;
+pub use app::{About, App, Parts, Signing, SigningError};
+pub use place::{Edition, Place};
 pub use router::{openapi, router};
-pub use sign_in::CookieKeyError;
+pub use sealed::CookieKeyError;

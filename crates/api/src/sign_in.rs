@@ -2,7 +2,6 @@
 
 mod password;
 mod provider;
-mod sealed;
 mod session;
 
 use axum::Json;
@@ -18,8 +17,6 @@ use crate::app::App;
 use crate::client;
 use crate::cookies;
 use crate::problem::{Kind, Problem};
-pub use sealed::CookieKeyError;
-pub(crate) use sealed::Sealer;
 use session::SessionOut;
 
 /// What somebody does who is not signed in yet.

@@ -14,9 +14,6 @@ use crate::app::App;
 use crate::extract;
 use crate::problem::Problem;
 
-/// Where the metadata of RFC 9728 is.
-pub(crate) const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
-
 /// What everybody may ask and do without credentials, so often from each network.
 pub(crate) fn open_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()

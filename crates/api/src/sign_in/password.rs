@@ -11,8 +11,8 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{client_of, signed_in};
-use crate::admission::Arrival;
 use crate::app::{App, Inner};
+use crate::arrival::Arrival;
 use crate::authentication::Entrance;
 use crate::client;
 use crate::cookies;

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{client_of, forget, hold};
-use crate::admission::Arrival;
 use crate::app::{App, Inner};
+use crate::arrival::Arrival;
 use crate::cookies;
 use crate::extract::{Path, Query};
 use crate::problem::{Kind, Problem};

@@ -23,7 +23,7 @@ impl Sealer {
     }
 
     /// Seals under a nonce of this moment; text that a cookie can hold. `None` only past the bounds of AES-GCM.
-    pub(super) fn seal(&self, plain: &Secret<Vec<u8>>, at: &Moment<'_>) -> Option<String> {
+    pub(crate) fn seal(&self, plain: &Secret<Vec<u8>>, at: &Moment<'_>) -> Option<String> {
         let nonce = at.bytes::<NONCE>();
         let mut sealed = plain.expose().clone();
         let unique = Nonce::assume_unique_for_key(nonce);
@@ -32,7 +32,7 @@ impl Sealer {
     }
 
     /// Opens what was sealed here; nothing else opens.
-    pub(super) fn open(&self, sealed: &str) -> Option<Secret<Vec<u8>>> {
+    pub(crate) fn open(&self, sealed: &str) -> Option<Secret<Vec<u8>>> {
         let mut bytes = BASE64.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk_mut::<NONCE>()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
