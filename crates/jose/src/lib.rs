@@ -46,6 +46,7 @@ pub mod corpus;
 mod error;
 mod json;
 mod key;
+mod memo;
 mod parts;
 mod set;
 mod sign;

@@ -1,8 +1,11 @@
 //! The keys of one issuer.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::memo::Memo;
 use crate::{Algorithm, Key, KeyError, TokenError};
 
 /// The largest key set that is read, in bytes.
@@ -16,6 +19,7 @@ pub struct KeySet {
     keys: Vec<Key>,
     left_out: Vec<LeftOut>,
     algorithms: Vec<Algorithm>,
+    known: Arc<Memo>,
 }
 
 /// A key that a set does not use, and why.
@@ -75,7 +79,7 @@ impl KeySet {
         for (id, _) in &entries {
             *counts.entry(id.clone()).or_insert(0_usize) += 1;
         }
-        let mut set = Self { keys: Vec::new(), left_out: Vec::new(), algorithms };
+        let mut set = Self { keys: Vec::new(), left_out: Vec::new(), algorithms, known: Arc::default() };
         for (id, key) in entries {
             let twice = id.is_some() && counts.get(&id).is_some_and(|count| *count > 1);
             match key {
@@ -116,6 +120,12 @@ impl KeySet {
         };
         // The algorithm is the key's, never the token's to choose.
         if key.algorithm() == algorithm { Ok(key) } else { Err(TokenError::WrongAlgorithm) }
+    }
+
+    /// Whether `key`, which is of this set, signed it. A public key is asked once about each token.
+    pub(crate) fn signed(&self, key: &Key, message: &[u8], signature: &[u8]) -> bool {
+        let check = || key.verifies(message, signature);
+        if key.algorithm().is_symmetric() { check() } else { self.known.verified(message, signature, check) }
     }
 
     fn absent(&self, id: &str) -> TokenError {

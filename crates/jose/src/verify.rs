@@ -182,5 +182,5 @@ pub(crate) fn check_signature(
 ) -> Result<(), TokenError> {
     check_type(parts.header.typ.as_deref())?;
     let key = keys.find(parts.header.key_id.as_deref(), parts.header.algorithm)?;
-    if key.verifies(parts.signed, &parts.signature) { Ok(()) } else { Err(TokenError::Signature) }
+    if keys.signed(key, parts.signed, &parts.signature) { Ok(()) } else { Err(TokenError::Signature) }
 }
