@@ -269,7 +269,7 @@ impl From<Unknown> for DecisionOut {
             Unknown::Subject => "no such subject is known".to_owned(),
             Unknown::Action(name) => format!("no permission is named `{name}`"),
             Unknown::Resource(permission, kind) => {
-                format!("`{permission}` is about a `{}`, not about a `{kind}`", permission.resource())
+                format!("`{permission}` is about things of the type `{}`, not `{kind}`", permission.resource())
             }
         })
     }

@@ -326,6 +326,8 @@ pub(crate) async fn resume_tenant(
 }
 
 fn become_one(db: &Database, caller: &Caller, id: &TenantId, status: TenantStatus) -> Result<Tenant, Problem> {
+    // Who may not change it is not told how it stands.
+    let _granted = caller.authorize::<identity::UpdateTenant>()?;
     changed_as_it_is(
         || Ok(identity::tenant(db, caller, id)?),
         |tenant: Tenant| {

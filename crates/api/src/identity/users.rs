@@ -140,6 +140,8 @@ fn stand(
         StatusChange::Activate => UserStatus::Active,
         StatusChange::Deactivate(_) => UserStatus::Deactivated,
     };
+    // Who may not change it is not told how it stands.
+    let _granted = caller.authorize_on::<identity::UpdateUser>(id.as_str())?;
     changed_as_it_is(
         || Ok(identity::user(db, caller, id)?),
         |user: User| {

@@ -8,6 +8,9 @@
     reason = "this is test code: it fails as tests do"
 )]
 
+mod admin;
+mod authzen;
+mod canary;
 mod coverage;
 mod credentials;
 mod document;

@@ -44,6 +44,7 @@ pub(crate) struct World<'t> {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) app: App,
+    directory: Arc<Directory>,
     front: Front,
 }
 
@@ -248,6 +249,12 @@ impl<'t> World<'t> {
         &self.key_ids[name]
     }
 
+    /// Somebody as use cases see them.
+    pub(crate) fn caller(&self, name: &str) -> authz::Caller {
+        let (at, key) = (self.tester.moment(), self.keys[name].expose());
+        self.node.directory.authenticate(key, None, authz::Request::made(&at), at.now()).unwrap().caller
+    }
+
     /// The server itself.
     pub(crate) fn app(&self) -> &App {
         &self.node.app
@@ -396,9 +403,10 @@ impl Node {
         let signing = audit::Signer::generate(&*tester.clock);
         let policies = Arc::new(Policies::load(db).unwrap());
         let guards = Arc::clone(&policies);
+        let directory = Arc::new(Directory::load(db, Arc::new(move |tenant| guards.guard_for(tenant))).unwrap());
         let parts = Parts {
             db: db.clone(),
-            directory: Arc::new(Directory::load(db, Arc::new(move |tenant| guards.guard_for(tenant))).unwrap()),
+            directory: Arc::clone(&directory),
             policies,
             outbound: outbound::Client::new(outbound::Trust::Nobody).unwrap(),
             place: Place {
@@ -413,14 +421,16 @@ impl Node {
             },
             gateway,
             signer: Arc::new(audit::Signer::parse(db.instance(), &signing).unwrap()),
-            followers: Followers::new().on(RequestType::AgentPublish, catalog::follow_decision),
+            followers: Followers::new()
+                .on(RequestType::AgentPublish, catalog::follow_decision)
+                .on(RequestType::PolicyActivate, policy::follow_activation),
             default_role: authz::Role::Viewer.into(),
             about: About { version: "0.1.0", edition: api::Edition::Enterprise, parts: vec!["rbac".to_owned()] },
         };
         let app = App::new(parts).unwrap();
         let ids = RequestIds::new(Arc::clone(&tester.clock) as _, Arc::clone(&tester.clock) as _);
         let front = Front::new(api::router(app.clone()), Limits::default(), ids);
-        Self { app, front }
+        Self { app, directory, front }
     }
 
     /// Takes over what other nodes changed.
