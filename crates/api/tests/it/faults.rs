@@ -18,7 +18,7 @@ fn assert_discreet(answer: &Answer) {
 #[test]
 fn a_change_that_cannot_be_recorded_does_not_happen_and_can_be_made_afterwards() {
     on_both_engines(async |world| {
-        for operation in all().into_iter().filter(Operation::changes) {
+        for operation in all().into_iter().filter(|operation| operation.changes() && !operation.open) {
             let things = Things::of(world).await;
             let (name, ask) = things.permitted(world, &operation).await;
             let before = world.entry_count();
