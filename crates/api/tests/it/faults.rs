@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::operations::{Operation, Things, all};
+use crate::operations::{Things, all};
 use crate::world::{Answer, Ask, on_both_engines};
 
 /// What a problem never repeats: how things are stored, and where.

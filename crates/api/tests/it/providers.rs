@@ -12,6 +12,7 @@ use crate::world::{Answer, Ask, PUBLIC_URL, World, cookie, on_both_engines};
 const PROVIDERS: &str = "/api/v1/admin/identity-providers";
 
 /// Runs `test` on each engine in a world that has the time of a provider of its own.
+#[expect(clippy::needless_pass_by_value, reason = "a test reads better without the reference")]
 fn with_a_provider(test: impl AsyncFn(&World<'_>, &Provider)) {
     testkit::on_both_engines(|tester| {
         let Some(provider) = Provider::start(&Settings::new(&format!("{PUBLIC_URL}/auth/callback"))) else { return };

@@ -115,7 +115,7 @@ fn a_key_that_was_found_somewhere_is_revoked_and_the_finder_told_the_same_as_for
         let read = || Ask::get("/api/v1/agents");
         let report = |key: &str| Ask::post("/api/v1/leaked-keys", &json!({ "key": key }));
         let key = world.key("vera").expose().clone();
-        let told = [key.as_str(), "nonsense", &key.replace("tfk_", "tfs_")].map(|key| report(key));
+        let told = [key.as_str(), "nonsense", &key.replace("tfk_", "tfs_")].map(&report);
         let mut answers = Vec::new();
         world.send("vera", read()).await.expect(200);
         for ask in told {
