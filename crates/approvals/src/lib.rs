@@ -1,7 +1,8 @@
 //! Approvals: N people of M say yes to exactly this content, and what waited for it follows in the same transaction.
 //!
 //! **Invariant:** nobody decides on their own request, on their own work, or twice. The pure rule says so with a reason,
-//! and the schema refuses it even to raw SQL.
+//! and the schema refuses it even to raw SQL. Nor does anybody with a credential that went through the hands of somebody
+//! who may not.
 //!
 //! **Invariant:** the number of approvals, the roles and the workflow's revision are frozen into a request when it is
 //! made; who has the roles is asked when somebody decides, and again when the approval is used ([`granted`]).
@@ -535,8 +536,12 @@ fn effective(tx: &mut ReadTx<'_>, kind: RequestType) -> Result<Workflow, StoreEr
 /// Taskforce itself stays what it is, whatever the row says.
 fn person(tx: &mut ReadTx<'_>, caller: &Caller) -> Result<Option<Person>, StoreError> {
     let person = store::person(tx, &caller.actor().id)?;
+    let hands = caller.standing().issued_by.iter().map(str::to_owned).collect();
+    let person = person.map(|person| Person { hands, ..person });
     Ok(person.map(|person| match caller.actor().kind {
-        authz::ActorKind::User => person,
+        authz::ActorKind::User if caller.actor().act.is_empty() => person,
+        // Who acts for a person is not that person.
+        authz::ActorKind::User => Person { kind: authz::ActorKind::Service, ..person },
         kind @ (authz::ActorKind::Service | authz::ActorKind::System | authz::ActorKind::Anonymous) => {
             Person { kind, ..person }
         }

@@ -22,10 +22,10 @@ pub enum Refusal {
     /// The person was deactivated, or was never there.
     #[error("the person is not active in this tenant")]
     NotActive,
-    /// They asked for it.
+    /// They asked for it, or who did has made the credential that they come with.
     #[error("nobody decides on their own request")]
     OwnRequest,
-    /// They wrote it, or a part of it.
+    /// They wrote it, or a part of it; or who did has made the credential that they come with.
     #[error("nobody decides on their own work")]
     OwnWork,
     /// They decided on it before, with whatever key or session.
@@ -45,9 +45,16 @@ pub(crate) struct Person {
     pub(crate) roles: Roles,
     /// What the roles allow together.
     pub(crate) allowed: Permissions,
+    /// Who else has had the credential that they come with: it could as well be those who decide.
+    pub(crate) hands: BTreeSet<String>,
 }
 
 impl Person {
+    /// Whether `id` may be who decides.
+    fn may_be(&self, id: &str) -> bool {
+        self.id == id || self.hands.contains(id)
+    }
+
     /// Whether they may approve `request`, if somebody else made it.
     fn counts(&self, request: &Request) -> bool {
         self.kind == ActorKind::User
@@ -72,13 +79,13 @@ pub(crate) fn may_decide(request: &Request, person: &Person, now: Timestamp) -> 
     if person.kind != ActorKind::User {
         return Err(Refusal::NotAPerson);
     }
-    if request.requester == person.id {
+    if person.may_be(&request.requester) {
         return Err(Refusal::OwnRequest);
     }
-    if request.authors.contains(&person.id) {
+    if request.authors.iter().any(|author| person.may_be(author)) {
         return Err(Refusal::OwnWork);
     }
-    if request.decisions.iter().any(|decided| decided.user == person.id) {
+    if request.decisions.iter().any(|decided| person.may_be(&decided.user)) {
         return Err(Refusal::AlreadyDecided);
     }
     if !person.active {

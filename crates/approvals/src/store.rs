@@ -1,6 +1,8 @@
 //! All SQL of approvals. `users` and `custom_roles` are identity's tables: what a person may is read here, in the
 //! transaction that decides, and nothing of them is ever written.
 
+use std::collections::BTreeSet;
+
 use authz::{ActorKind, CustomRole, Permissions, Roles};
 use kernel::{ReviewId, Timestamp};
 use store::{ReadTx, Row, StoreError, WriteTx, sql, values};
@@ -257,7 +259,7 @@ pub(crate) fn person(tx: &mut ReadTx<'_>, id: &str) -> Result<Option<Person>, St
     for role in roles.custom() {
         allowed = allowed.union(permissions_of(tx, role)?);
     }
-    Ok(Some(Person { id: id.to_owned(), kind, active, roles, allowed }))
+    Ok(Some(Person { id: id.to_owned(), kind, active, roles, allowed, hands: BTreeSet::new() }))
 }
 
 /// What a role of the tenant's own allows; a role that is no more allows nothing.

@@ -61,7 +61,14 @@ impl World {
     fn person(&self, id: &'static str) -> Person {
         let kind = if id == "service" { ActorKind::Service } else { ActorKind::User };
         let role = if id == "outsider" || self.demoted.contains(id) { Role::Viewer } else { Role::Admin };
-        Person { id: id.to_owned(), kind, active: true, roles: [role].into(), allowed: role.permissions() }
+        Person {
+            id: id.to_owned(),
+            kind,
+            active: true,
+            roles: [role].into(),
+            allowed: role.permissions(),
+            hands: BTreeSet::new(),
+        }
     }
 
     fn people(&self) -> Vec<Person> {
@@ -156,6 +163,21 @@ fn each_refusal_says_why() {
     let gone = Person { active: false, ..world.person("a") };
     assert_eq!(may_decide(&world.request, &gone, BEFORE), Err(Refusal::NotActive));
     assert_eq!(may_decide(&world.request, &world.person("a"), EXPIRES), Err(Refusal::Expired(EXPIRES)));
+}
+
+#[test]
+fn who_had_an_approvers_credential_may_be_the_approver() {
+    let world = World { request: request(2), now: BEFORE, demoted: BTreeSet::new() };
+    let decided = world.clone().after(Act::Decide("b", Verdict::Approve)).unwrap();
+    for (hand, expected) in [
+        ("requester", Err(Refusal::OwnRequest)),
+        ("author", Err(Refusal::OwnWork)),
+        ("b", Err(Refusal::AlreadyDecided)),
+        ("bootstrap", Ok(())),
+    ] {
+        let person = Person { hands: [hand.to_owned()].into(), ..world.person("a") };
+        assert_eq!(may_decide(&decided.request, &person, BEFORE), expected, "{hand}");
+    }
 }
 
 #[test]
