@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use authz::{Action, Caller, Forbidden, Permission, Permissions};
+use authz::{Action, Caller, Forbidden, Permission, Permissions, Via};
 use kernel::Moment;
 use store::{Database, StoreError};
 
@@ -102,8 +102,8 @@ pub fn exchange_token(
         let found = rows::users::user(tx, &myself)?.ok_or(ExchangeError::NoUser)?;
         let mut act = subject.act.clone();
         if myself != principal.user {
-            let epoch = Some(found.epoch);
-            act.insert(0, token::Actor { id: myself.to_string(), kind: caller.actor().kind, epoch });
+            let (epoch, key) = (Some(found.epoch), caller.actor().via.as_ref().and_then(Via::key).cloned());
+            act.insert(0, token::Actor { id: myself.to_string(), kind: caller.actor().kind, epoch, key });
         }
         if act.len() > MAX_CHAIN || line.len() > MAX_CHAIN {
             return Err(ExchangeError::TooLong);

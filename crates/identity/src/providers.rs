@@ -166,6 +166,14 @@ pub fn update_provider(
             revision: before.revision + 1,
             ..before.clone()
         };
+        // A secret is shown to the issuer that it was given for, and to no other.
+        if after.settings.issuer != before.settings.issuer
+            && before.has_secret
+            && matches!(client_secret, SecretEdit::Keep)
+        {
+            let wrong = "is that of another issuer: give this one's, or remove it";
+            return Err(ProviderSettingsError { field: "client_secret", wrong }.into());
+        }
         // Whoever decides what is believed of a provider could become anybody for whom it vouches.
         if after.settings != before.settings || after.status != before.status {
             rules::within(caller, spoken_for(tx, id)?)?;

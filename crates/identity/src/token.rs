@@ -63,6 +63,8 @@ pub(crate) struct Actor {
     pub(crate) kind: ActorKind,
     /// The actor's epoch when the token was signed; `None` for somebody whom only a provider knows.
     pub(crate) epoch: Option<u64>,
+    /// The key that the actor came with, if it was one: the token ends with it.
+    pub(crate) key: Option<KeyId>,
 }
 
 impl From<&Actor> for Acting {
@@ -163,6 +165,7 @@ fn chain(actors: &[Actor]) -> Option<Value> {
         let mut act = json!({ "sub": actor.id, "kind": actor.kind.as_str() });
         if let Some(members) = act.as_object_mut() {
             members.extend(actor.epoch.map(|epoch| ("epoch".to_owned(), json!(epoch))));
+            members.extend(actor.key.as_ref().map(|key| ("key".to_owned(), json!(key.as_str()))));
             members.extend(inner.map(|inner| ("act".to_owned(), inner)));
         }
         Some(act)
@@ -200,7 +203,11 @@ fn actors(act: Option<&Value>) -> Option<Vec<Actor>> {
             Some(epoch) => Some(epoch.as_u64()?),
             None => None,
         };
-        actors.push(Actor { id: act.get("sub")?.as_str()?.to_owned(), kind, epoch });
+        let key = match act.get("key") {
+            Some(key) => Some(key.as_str()?.parse().ok()?),
+            None => None,
+        };
+        actors.push(Actor { id: act.get("sub")?.as_str()?.to_owned(), kind, epoch, key });
         next = act.get("act");
     }
     Some(actors)
@@ -284,13 +291,19 @@ mod tests {
         fn what_a_token_says_is_read_as_it_was_said(
             epoch in 1u64..1_000,
             bits in proptest::option::of(0u64..1 << 20),
-            chain in proptest::collection::vec(("[a-z]{1,9}", proptest::option::of(1u64..9)), 0..=MAX_CHAIN),
+            chain in proptest::collection::vec(
+                ("[a-z]{1,9}", proptest::option::of(1u64..9), proptest::option::of("[0-9a-zA-Z]{12}")),
+                0..=MAX_CHAIN,
+            ),
             line in proptest::collection::vec(any::<[u8; 32]>(), 0..=MAX_CHAIN),
             makers in proptest::collection::vec("usr_[0-9a-f]{8}", 0..3),
         ) {
             let all = Permission::ALL.iter().copied().enumerate();
             let scopes = bits.map(|bits| all.filter(|(at, _)| bits >> at & 1 == 1).map(|(_, one)| one).collect());
-            let act = chain.into_iter().map(|(id, epoch)| Actor { id, kind: ActorKind::Service, epoch }).collect();
+            let actor = |(id, epoch, key): (String, Option<u64>, Option<String>)| {
+                Actor { id, kind: ActorKind::Service, epoch, key: key.map(|key| key.parse().unwrap()) }
+            };
+            let act = chain.into_iter().map(actor).collect();
             let issued_by = makers.iter().map(String::as_str).collect();
             let said = Said { epoch, scopes, act, line, issued_by, key: Some("0123456789ab".parse().unwrap()), ..said() };
             prop_assert_eq!(Said::read(&claims(&of(&said))), Ok(said));
@@ -313,6 +326,7 @@ mod tests {
             ("act", json!({ "sub": "usr_1" })),
             ("act", json!("usr_1")),
             ("act", json!({ "sub": "usr_1", "kind": "system" })),
+            ("act", json!({ "sub": "usr_1", "kind": "user", "epoch": 1, "key": "short" })),
             ("line", json!(["zz"])),
             ("line", json!("00")),
             ("line", json!(vec!["00"; 5])),
@@ -330,7 +344,8 @@ mod tests {
 
     #[test]
     fn a_chain_of_more_than_four_is_none() {
-        let actor = |number: usize| Actor { id: format!("usr_{number}"), kind: ActorKind::User, epoch: Some(1) };
+        let actor =
+            |number: usize| Actor { id: format!("usr_{number}"), kind: ActorKind::User, epoch: Some(1), key: None };
         let of_five = Said { act: (0..5).map(actor).collect(), ..said() };
         assert_eq!(Said::read(&claims(&of(&of_five))), Err(TokenRefusal::Claim("act")));
         let four = chain(&(0..4).map(actor).collect::<Vec<_>>()).unwrap();

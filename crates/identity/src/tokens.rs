@@ -250,7 +250,8 @@ impl Verifier<'_> {
         if said.line.iter().chain([&digest]).any(|digest| is_revoked(&share, digest, &said.user)) {
             return Err(refused(TokenRefusal::Revoked.into()));
         }
-        if let Some(key) = &said.key {
+        // The key that it was made with, and those of whoever acts: it ends with each of them.
+        for key in said.key.iter().chain(said.act.iter().filter_map(|actor| actor.key.as_ref())) {
             match self.directory.check_key(key, bearer.from, bearer.now) {
                 Ok(()) => {}
                 Err(Refusal::Network) if purpose == Purpose::End => {}
@@ -323,7 +324,7 @@ impl Verifier<'_> {
         let act = token::acting_subjects(claims.rest.get("act"));
         let act = act.ok_or_else(|| refused(TokenRefusal::Claim("act").into()))?.into_iter().map(|subject| {
             let id = token::stranger(&claims.iss, subject);
-            Actor { id, kind: ActorKind::Anonymous, epoch: None }
+            Actor { id, kind: ActorKind::Anonymous, epoch: None, key: None }
         });
         let act: Vec<Actor> = act.collect();
         let mut standing = principal.standing();

@@ -152,6 +152,21 @@ fn what_descends_from_a_token_ends_with_it_and_with_those_who_act() {
 }
 
 #[test]
+fn what_an_actor_was_given_ends_with_the_key_that_it_came_with() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let (olivia, robot) = (world.caller("olivia", Role::Operator), world.user("robot", [Role::Viewer]));
+        let leaked = world.key(&robot.id);
+        let token = issue(&world, &olivia, None, 3_600);
+        let delegated = exchange(&world, &world.enter(&leaked), token.token.expose()).unwrap();
+        enter(&world, &delegated);
+        identity::revoke_key(&tester.db, &tester.again(&world.bob), &leaked.key.id, &tester.moment()).unwrap();
+        assert_eq!(present(&world, delegated.token.expose()).unwrap_err().cause, TokenRefusal::Key.into());
+        enter(&world, &token);
+    });
+}
+
+#[test]
 fn a_providers_token_is_exchanged_for_no_more_than_its_map_gave() {
     testkit::on_both_engines(|tester| {
         let world = World::new(tester);

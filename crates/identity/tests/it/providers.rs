@@ -164,3 +164,22 @@ fn a_client_secret_is_kept_sealed_and_read_by_the_flow_alone() {
         assert_eq!(read(acme), None);
     });
 }
+
+#[test]
+fn a_client_secret_does_not_go_to_another_issuer() {
+    testkit::on_both_engines(|tester| {
+        let (world, idp) = (World::new(tester), Idp::new("k1"));
+        let client_secret = Some(Secret::new("canary-client-secret".to_owned()));
+        let with_secret = NewProvider { client_secret, ..new("x", idp.settings()) };
+        let made = identity::create_provider(&tester.db, &tester.again(&world.bob), with_secret, &tester.moment());
+        let id = made.unwrap().id;
+        let moved = |client_secret| {
+            let issuer = "https://login.evil.example".to_owned();
+            let change = ProviderChange { client_secret, ..change(1, ProviderSettings { issuer, ..idp.settings() }) };
+            identity::update_provider(&tester.db, &tester.again(&world.bob), &id, change)
+        };
+        let kept = moved(SecretEdit::Keep);
+        assert!(matches!(kept, Err(ProviderError::Settings(error)) if error.field == "client_secret"));
+        assert!(!moved(SecretEdit::Remove).unwrap().has_secret);
+    });
+}
