@@ -11,6 +11,8 @@
 mod admission;
 mod buckets;
 
+#[cfg(test)]
+pub(crate) use admission::HEAVY;
 pub(crate) use admission::{Agreed, Limited, Rates};
 
 /// A minute, in nanoseconds.

@@ -74,3 +74,17 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(problem::method_fallback)
         .layer(from_fn_with_state(metrics, measure))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::metrics::operations;
+    use crate::rate::HEAVY;
+
+    #[test]
+    fn what_is_said_to_cost_much_exists() {
+        let document = super::openapi();
+        let all = document.paths.paths.values().flat_map(operations);
+        let ids: Vec<_> = all.filter_map(|(_, operation)| operation.operation_id.as_deref()).collect();
+        assert!(HEAVY.iter().all(|heavy| ids.contains(heavy)), "{ids:?}");
+    }
+}

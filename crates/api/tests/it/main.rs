@@ -22,6 +22,7 @@ mod limits;
 mod operations;
 mod providers;
 mod provisioning;
+mod refusals;
 mod revisions;
 mod sessions;
 mod story;
