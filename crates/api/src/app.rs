@@ -378,7 +378,7 @@ impl From<authz::Forbidden> for Problem {
             Cause::Missing { permission: _, roles: _ } => (Kind::Forbidden, None),
             Cause::NotFresh => (Kind::ReauthenticationRequired, None),
             Cause::Policy { reason: _, basis, shadow: _ } => (Kind::PolicyDenied, basis.as_ref()),
-            Cause::NeedsApproval { reason: _, basis, shadow: _ } => (Kind::ApprovalRequired, basis.as_ref()),
+            Cause::NeedsApproval { basis, .. } => (Kind::ApprovalRequired, basis.as_ref()),
         };
         let problem = Self::client(kind, &refusal);
         let Some(Basis { version, digest, rule }) = basis else { return problem };

@@ -201,6 +201,8 @@ pub enum Cause {
     NeedsApproval {
         /// Why, in the policy's words.
         reason: String,
+        /// What must be done along with the action once it is approved.
+        obligations: Box<[Obligation]>,
         /// The rule.
         basis: Option<Basis>,
         /// What a version that is only tried would have said, where that differs.
@@ -220,7 +222,7 @@ fn said(action: &str, cause: &Cause) -> String {
         Cause::Policy { reason, basis, shadow: _ } => {
             format!("`{action}` is refused by the policy rule `{}`: {reason}", rule(basis))
         }
-        Cause::NeedsApproval { reason, basis, shadow: _ } => {
+        Cause::NeedsApproval { reason, basis, .. } => {
             format!("`{action}` needs an approval by the policy rule `{}`: {reason}", rule(basis))
         }
     }
@@ -302,7 +304,9 @@ impl Caller {
         let Judgment { verdict, reason, basis, shadow } = guard.judge(&question);
         match verdict {
             Verdict::Allow(obligations) => Ok(grant(obligations, basis, shadow)),
-            Verdict::RequireApproval => refused(Cause::NeedsApproval { reason, basis, shadow }),
+            Verdict::RequireApproval(obligations) => {
+                refused(Cause::NeedsApproval { reason, obligations: obligations.into(), basis, shadow })
+            }
             Verdict::Deny => refused(Cause::Policy { reason, basis, shadow }),
         }
     }
@@ -468,7 +472,8 @@ mod tests {
         assert_eq!((grant.obligations(), &*grant.basis().unwrap().rule), (&[Obligation::WithoutTools][..], "agt_1"));
         let refusal = guarded([Role::Operator].into(), Verdict::Deny).authorize::<Execute>().unwrap_err();
         assert_eq!(refusal.to_string(), "`gateway.call` is refused by the policy rule `default`: it says so");
-        let refusal = guarded([Role::Operator].into(), Verdict::RequireApproval).authorize::<Execute>().unwrap_err();
+        let refusal =
+            guarded([Role::Operator].into(), Verdict::RequireApproval(Vec::new())).authorize::<Execute>().unwrap_err();
         assert!(matches!(refusal.cause, Cause::NeedsApproval { .. }));
     }
 

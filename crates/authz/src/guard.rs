@@ -84,8 +84,8 @@ pub struct Shadow {
 pub enum Verdict {
     /// The action may be done, if these obligations are met.
     Allow(Vec<Obligation>),
-    /// Somebody else must approve it first.
-    RequireApproval,
+    /// Somebody else must approve it first; then it may be done, if these obligations are met.
+    RequireApproval(Vec<Obligation>),
     /// It may not be done.
     Deny,
 }
@@ -93,14 +93,17 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict in a word: `allow`, `allow with without_tools`, `require_approval`, `deny`.
     pub fn label(&self) -> String {
+        let (word, obligations) = self.parts();
+        let all: Vec<String> = obligations.iter().map(ToString::to_string).collect();
+        if all.is_empty() { word.to_owned() } else { format!("{word} with {}", all.join(", ")) }
+    }
+
+    /// The verdict in a word, and what must be done along with the action.
+    pub fn parts(&self) -> (&'static str, &[Obligation]) {
         match self {
-            Self::Allow(obligations) if obligations.is_empty() => "allow".to_owned(),
-            Self::Allow(obligations) => {
-                let all: Vec<String> = obligations.iter().map(ToString::to_string).collect();
-                format!("allow with {}", all.join(", "))
-            }
-            Self::RequireApproval => "require_approval".to_owned(),
-            Self::Deny => "deny".to_owned(),
+            Self::Allow(obligations) => ("allow", obligations),
+            Self::RequireApproval(obligations) => ("require_approval", obligations),
+            Self::Deny => ("deny", &[]),
         }
     }
 }
@@ -197,7 +200,7 @@ mod tests {
         assert_eq!(Verdict::Allow(both).label(), "allow with max_output_tokens=9, without_tools");
         assert_eq!(Verdict::Allow(Vec::new()).label(), "allow");
         assert_eq!(
-            (Verdict::RequireApproval.label(), Verdict::Deny.label()),
+            (Verdict::RequireApproval(Vec::new()).label(), Verdict::Deny.label()),
             ("require_approval".into(), "deny".into())
         );
     }

@@ -138,8 +138,9 @@ impl<'a> Evidence<'a> {
                 // Not decided by roles or policies: there is nothing to replay.
                 Cause::NotFresh => Self { asked: None, ..kept("deny".into(), None, None) },
                 Cause::Policy { basis, shadow, reason: _ } => kept("deny".into(), basis.as_ref(), shadow.as_deref()),
-                Cause::NeedsApproval { basis, shadow, reason: _ } => {
-                    kept("require_approval".into(), basis.as_ref(), shadow.as_deref())
+                Cause::NeedsApproval { obligations, basis, shadow, reason: _ } => {
+                    let verdict = Verdict::RequireApproval(obligations.to_vec());
+                    kept(verdict.label().into(), basis.as_ref(), shadow.as_deref())
                 }
             },
         }
@@ -345,7 +346,12 @@ mod tests {
         for (verdict, shadow, expected) in [
             (allow, Some(Verdict::Deny), json!("allow with max_output_tokens=9, without_tools")),
             (Verdict::Deny, None, json!("deny")),
-            (Verdict::RequireApproval, None, json!("require_approval")),
+            (Verdict::RequireApproval(Vec::new()), None, json!("require_approval")),
+            (
+                Verdict::RequireApproval(vec![Obligation::WithoutTools]),
+                None,
+                json!("require_approval with without_tools"),
+            ),
         ] {
             let guarded = caller(Attributes::new(), Some(judgment(verdict, shadow.clone())));
             let kept = kept(&guarded, &Facts::default());

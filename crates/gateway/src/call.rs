@@ -229,7 +229,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn governed(&self, limits: Limits) -> Result<Governed, RequestError> {
+    pub(crate) fn governed(&self, limits: Limits) -> Result<Governed, RequestError> {
         self.request.governed(&self.agent.version, &self.price.model, limits)
     }
 

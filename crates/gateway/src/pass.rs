@@ -29,14 +29,14 @@ impl Action for Plead {
 #[derive(Debug)]
 pub(crate) enum Pass {
     Granted(Grant<Invoke>),
-    Approved { grant: Grant<Plead>, basis: Option<Basis> },
+    Approved { grant: Grant<Plead>, basis: Option<Basis>, limits: Limits },
 }
 
 impl Pass {
     pub(crate) fn caller(&self) -> &Caller {
         match self {
             Self::Granted(grant) => grant.caller(),
-            Self::Approved { grant, basis: _ } => grant.caller(),
+            Self::Approved { grant, .. } => grant.caller(),
         }
     }
 
@@ -48,7 +48,7 @@ impl Pass {
     pub(crate) fn basis(&self) -> Option<&Basis> {
         match self {
             Self::Granted(grant) => grant.basis(),
-            Self::Approved { grant: _, basis } => basis.as_ref(),
+            Self::Approved { basis, .. } => basis.as_ref(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Pass {
     pub(crate) fn limits(&self) -> Limits {
         match self {
             Self::Granted(grant) => Limits::of(grant.obligations()),
-            Self::Approved { .. } => Limits::default(),
+            Self::Approved { limits, .. } => *limits,
         }
     }
 
@@ -64,7 +64,7 @@ impl Pass {
     pub(crate) fn sign(&self, entry: Entry) -> Attributed {
         match self {
             Self::Granted(grant) => Attributed::new(grant, entry),
-            Self::Approved { grant, basis: _ } => Attributed::new(grant, entry),
+            Self::Approved { grant, .. } => Attributed::new(grant, entry),
         }
     }
 }

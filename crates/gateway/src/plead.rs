@@ -18,7 +18,7 @@ use crate::facts::Call;
 use crate::flight::{Ending, Flight};
 use crate::pass::{Pass, Plead};
 use crate::recorder::{Change, Durable, NotRecorded};
-use crate::request::Governed;
+use crate::request::{Governed, Limits};
 use crate::tools::Gate;
 use crate::transcript::Transcript;
 
@@ -46,6 +46,9 @@ impl Gateway {
         decision: Vec<u8>,
         governed: Governed,
     ) -> Result<(Flight, Durable, Bytes), ChatError> {
+        // What is approved, and forwarded then, is the call within what the policies oblige it to.
+        let limits = limits(&refusal);
+        let governed = if limits == Limits::default() { governed } else { plan.governed(limits)? };
         let call = self.call(plan, &governed)?;
         let case = Case::new(plan, call, refusal, decision, governed);
         if !matches!(case.refusal.cause, Cause::NeedsApproval { .. }) {
@@ -210,7 +213,8 @@ impl Case {
 
 impl Pass {
     fn approved(case: &Case) -> Result<Self, Forbidden> {
-        Ok(Self::Approved { grant: case.caller.authorize::<Plead>()?, basis: basis(&case.refusal).cloned() })
+        let (grant, basis) = (case.caller.authorize::<Plead>()?, basis(&case.refusal).cloned());
+        Ok(Self::Approved { grant, basis, limits: limits(&case.refusal) })
     }
 }
 
@@ -219,6 +223,14 @@ fn digest(call: &Call, body: &[u8]) -> String {
     let mut text = format!("taskforce/call/1\0{}\0{}\0{}\0", call.agent, call.version, call.user).into_bytes();
     text.extend_from_slice(body);
     hex(tlog::sha256(&text).as_bytes())
+}
+
+/// What the call must keep within once it is approved.
+fn limits(refusal: &Forbidden) -> Limits {
+    match &refusal.cause {
+        Cause::NeedsApproval { obligations, .. } => Limits::of(obligations),
+        Cause::Policy { .. } | Cause::Missing { .. } | Cause::NotFresh => Limits::default(),
+    }
 }
 
 fn basis(refusal: &Forbidden) -> Option<&Basis> {

@@ -179,6 +179,9 @@ impl Gate {
         let mut any = false;
         for (position, call) in (0..).zip(tool_calls.unwrap_or_default()) {
             let Call { index, id, function, custom } = call;
+            if function.is_some() && custom.is_some() {
+                return Err(Stop::Unreadable("a tool call of it is of two kinds"));
+            }
             let place = Place::Tool(index.unwrap_or(position));
             let function = function.or_else(|| custom.map(Function::from)).unwrap_or(Function::NOTHING);
             self.add(choice, place, id.unwrap_or_default(), function)?;

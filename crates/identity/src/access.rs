@@ -167,7 +167,7 @@ pub fn explain(
         let judgment = question.guard.as_ref().map(|guard| judge(guard, &known, question, at));
         match judgment.as_ref().map(|judgment| &judgment.verdict) {
             Some(Verdict::Deny) => obstacles.push(Obstacle::Policy),
-            Some(Verdict::RequireApproval) => obstacles.push(Obstacle::Approval),
+            Some(Verdict::RequireApproval(_)) => obstacles.push(Obstacle::Approval),
             Some(Verdict::Allow(_)) | None => {}
         }
         let is_allowed = obstacles.is_empty();

@@ -41,7 +41,7 @@ impl Backtest {
             return;
         };
         let Word { verdict, rule, reason: _ } = again(rules, &input);
-        self.approvals += u64::from(verdict == Verdict::RequireApproval);
+        self.approvals += u64::from(matches!(verdict, Verdict::RequireApproval(_)));
         let (from, to) = (kept.verdict, verdict.label());
         if from == to {
             return;

@@ -180,7 +180,9 @@ impl Case {
         if let Some(rule) = &self.rule {
             expect("rule", rule, word.rule.as_deref().unwrap_or("none"));
         }
-        if let (Some(expected), Verdict::Allow(got)) = (&self.obligations, &word.verdict) {
+        if let (Some(expected), Verdict::Allow(got) | Verdict::RequireApproval(got)) =
+            (&self.obligations, &word.verdict)
+        {
             let expected = together(expected.iter().map(|Read(obligation)| obligation));
             expect("obligations", &Verdict::Allow(expected).label(), &Verdict::Allow(got.clone()).label());
         }
@@ -232,7 +234,7 @@ impl From<&Verdict> for Expected {
     fn from(verdict: &Verdict) -> Self {
         match verdict {
             Verdict::Allow(_) => Self::Allow,
-            Verdict::RequireApproval => Self::RequireApproval,
+            Verdict::RequireApproval(_) => Self::RequireApproval,
             Verdict::Deny => Self::Deny,
         }
     }

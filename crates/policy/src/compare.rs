@@ -67,7 +67,7 @@ impl Direction {
     fn of(from: &Verdict, to: &Verdict) -> Self {
         let rank = |verdict: &Verdict| match verdict {
             Verdict::Deny => 0,
-            Verdict::RequireApproval => 1,
+            Verdict::RequireApproval(_) => 1,
             Verdict::Allow(obligations) => {
                 if obligations.is_empty() {
                     3

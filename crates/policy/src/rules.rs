@@ -118,10 +118,10 @@ impl Rules {
         let Some(first) = permitting.first() else {
             return Word::new(Verdict::Deny, DEFAULT, "no rule permits it");
         };
-        if let Some(rule) = permitting.iter().find(|rule| rule.annotations.approval) {
-            return said(Verdict::RequireApproval, rule, "the rule wants an approval first");
-        }
         let obligations = together(permitting.iter().flat_map(|rule| &rule.annotations.obligations));
+        if let Some(rule) = permitting.iter().find(|rule| rule.annotations.approval) {
+            return said(Verdict::RequireApproval(obligations), rule, "the rule wants an approval first");
+        }
         said(Verdict::Allow(obligations), first, "the rule permits it")
     }
 }

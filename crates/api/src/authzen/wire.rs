@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::identity::explain::outcome;
 use crate::problem::{Kind, Problem};
 use crate::wire::Amount;
 
@@ -278,7 +277,7 @@ impl From<Unknown> for DecisionOut {
 impl From<(&Explanation, Permission)> for DecisionOut {
     fn from((explanation, permission): (&Explanation, Permission)) -> Self {
         let Explanation { is_allowed, given_by: _, would_be_given_by: _, obstacles, judgment } = explanation;
-        let (verdict, obligations) = judgment.as_ref().map_or(("allow", &[][..]), |said| outcome(&said.verdict));
+        let (verdict, obligations) = judgment.as_ref().map_or(("allow", &[][..]), |said| said.verdict.parts());
         // Whatever stands in the way besides the policies refuses, whatever those say.
         let other = obstacles.iter().find(|obstacle| !matches!(obstacle, Obstacle::Policy | Obstacle::Approval));
         let said = judgment.as_ref().map_or_else(|| "the roles allow it".to_owned(), |said| said.reason.clone());

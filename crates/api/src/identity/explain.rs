@@ -1,6 +1,6 @@
 //! Who the caller is, what users may do, and why or why not.
 
-use authz::{Basis, Caller, Facts, Judgment, Obligation, Permission, Shadow, Verdict, Via};
+use authz::{Basis, Caller, Facts, Judgment, Permission, Shadow, Via};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -254,18 +254,9 @@ impl From<&Shadow> for ShadowOut {
     }
 }
 
-/// A verdict in a word, and what it wants done.
-pub(crate) fn outcome(verdict: &Verdict) -> (&'static str, &[Obligation]) {
-    match verdict {
-        Verdict::Allow(obligations) => ("allow", obligations),
-        Verdict::RequireApproval => ("require_approval", &[]),
-        Verdict::Deny => ("deny", &[]),
-    }
-}
-
 impl From<&Judgment> for JudgmentOut {
     fn from(Judgment { verdict, reason, basis, shadow }: &Judgment) -> Self {
-        let (outcome, obligations) = outcome(verdict);
+        let (outcome, obligations) = verdict.parts();
         Self {
             outcome,
             reason: reason.clone(),

@@ -8,7 +8,6 @@ use policy::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::identity::explain::outcome;
 use crate::identity::permissions_by_name;
 use crate::wire::{Limit, Show, Written};
 
@@ -365,7 +364,7 @@ impl Show for Ran {
                 name: name.clone(),
                 passed: tested.passed(),
                 wrong: wrong.clone(),
-                outcome: outcome(verdict).0,
+                outcome: verdict.parts().0,
                 reason: reason.clone(),
                 rule: rule.clone(),
             }

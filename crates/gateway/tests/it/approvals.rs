@@ -1,7 +1,7 @@
 //! Calls that a policy wants approved: exactly this one, by somebody else, once.
 
 use ::approvals::{DecideError, Refusal};
-use authz::{Caller, Role, Verdict};
+use authz::{Caller, Obligation, Role, Verdict};
 use gateway::ChatError;
 use kernel::ReviewId;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::world::{Says, World, issued_by, on_both_engines, the_rule, watched};
 
 /// Somebody whose calls need an approval.
 fn pleading(world: &World<'_>) -> Caller {
-    world.guarded(&Says::of_calls(Verdict::RequireApproval))
+    world.guarded(&Says::of_calls(Verdict::RequireApproval(Vec::new())))
 }
 
 /// The same call once more.
@@ -67,7 +67,7 @@ fn an_approval_is_for_one_caller_and_one_body() {
 #[test]
 fn nobody_approves_a_call_of_their_own_nor_one_by_a_credential_that_they_made() {
     on_both_engines(async |world| {
-        let guard = Says::of_calls(Verdict::RequireApproval);
+        let guard = Says::of_calls(Verdict::RequireApproval(Vec::new()));
         let admin = world.somebody(&[Role::Admin]);
         let own = refused(world, &watched(&admin, &guard), &world.hello()).await;
         assert!(matches!(world.approve(&admin, &own), Err(DecideError::Refused(Refusal::OwnRequest))));
@@ -77,6 +77,21 @@ fn nobody_approves_a_call_of_their_own_nor_one_by_a_credential_that_they_made() 
         assert!(matches!(world.approve(&world.bob, &approval), Err(DecideError::Refused(Refusal::OwnWork))));
         world.approve(&world.carol, &approval).unwrap();
         again(world, &robot, &world.hello()).await.unwrap();
+    });
+}
+
+#[test]
+fn what_policies_oblige_a_call_to_holds_when_it_is_approved() {
+    on_both_engines(async |world| {
+        let obligations = vec![Obligation::MaxOutputTokens(7), Obligation::WithoutTools];
+        let olivia = world.guarded(&Says::of_calls(Verdict::RequireApproval(obligations)));
+        let approval = refused(world, &olivia, &world.hello()).await;
+        world.approve(&world.bob, &approval).unwrap();
+        again(world, &olivia, &world.hello()).await.unwrap();
+        let forwarded = world.forwarded();
+        let told = world.entries().remove(0);
+        assert_eq!((told.payload["request"].clone(), forwarded["max_tokens"].clone()), (forwarded.clone(), json!(7)));
+        assert_eq!(forwarded.get("tools"), None);
     });
 }
 

@@ -92,7 +92,7 @@ fn a_tool_that_needs_an_approval_or_what_cannot_be_done_is_refused() {
     on_both_engines(async |world| {
         let answer = || whole(&json!([call("search", "{}")]));
         for (caller, words) in [
-            (world.guarded(&Says::of_tools(|_, _| Verdict::RequireApproval)), "needs an approval"),
+            (world.guarded(&Says::of_tools(|_, _| Verdict::RequireApproval(Vec::new()))), "needs an approval"),
             (
                 world.guarded(&Says::of_tools(|_, _| Verdict::Allow(vec![Obligation::MaxOutputTokens(1)]))),
                 "the obligation `max_output_tokens=1` cannot be met",
@@ -130,6 +130,7 @@ fn what_cannot_be_read_under_policies_is_not_passed_on() {
             json!([{ "id": "call_1", "function": { "name": "search", "arguments": { "q": 1 } } }]),
             json!([{ "id": "call_1", "type": "function" }]),
             json!("search"),
+            json!([{ "id": "call_1", "type": "custom", "function": { "name": "search" }, "custom": { "name": "mail" } }]),
         ] {
             world.upstream.will(whole(&odd));
             let refused = world.answer(&olivia, &world.hello()).await;

@@ -197,7 +197,8 @@ pub(crate) fn watched(caller: &Caller, guard: &Arc<Says>) -> Caller {
 /// The same person, with a credential that `maker` made.
 #[expect(clippy::disallowed_methods, reason = "stands in for the identity crate")]
 pub(crate) fn issued_by(caller: &Caller, maker: &Caller) -> Caller {
-    let standing = Standing { issued_by: caller.standing().issued_by.and(&maker.actor().id), ..caller.standing().clone() };
+    let standing =
+        Standing { issued_by: caller.standing().issued_by.and(&maker.actor().id), ..caller.standing().clone() };
     Caller::authenticated(standing, caller.request().clone())
 }
 

@@ -82,7 +82,7 @@ impl Guard for Clearance {
         let standing = question.caller.standing();
         let cleared = standing.attributes.get("clearance") == Some(&Attribute::Text("high".to_owned()));
         let verdict = match question.resource {
-            Some("agt_2") => Verdict::RequireApproval,
+            Some("agt_2") => Verdict::RequireApproval(Vec::new()),
             _ if cleared => Verdict::Allow(Vec::new()),
             _ => Verdict::Deny,
         };

@@ -214,7 +214,7 @@ fn a_shadow_is_asked_and_decides_nothing() {
         let olivia = guarded(t, &policies, &who.olivia);
         let grant = olivia.authorize_on::<Execute>("agt_1").unwrap();
         let shadow = grant.shadow().unwrap();
-        assert_eq!(shadow.verdict, Word::RequireApproval);
+        assert_eq!(shadow.verdict, Word::RequireApproval(Vec::new()));
         assert_eq!(shadow.basis.as_ref().map(|basis| (basis.version, basis.rule.as_str())), Some((2, "ask")));
         t.clock.advance_micros(5 * 3_600 * 1_000_000);
         let refused = t.again(&olivia).authorize_on::<Execute>("agt_1").unwrap_err();

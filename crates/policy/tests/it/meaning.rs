@@ -158,7 +158,7 @@ fn what_forbids_comes_first_then_what_fails_then_approval_then_obligations() {
         (vec![&plain], "allow by plain"),
         (vec![&plain, &capped], "allow with max_output_tokens=1000, without_tools by cap"),
         (vec![&lower, &plain, &capped], "allow with max_output_tokens=10, without_tools by cap"),
-        (vec![&plain, &approve, &capped], "require_approval by ask"),
+        (vec![&plain, &approve, &capped], "require_approval with max_output_tokens=1000, without_tools by ask"),
         (vec![&plain, &approve, &failing], "deny by odd"),
         (vec![&plain, &odd_forbid], "deny by odder"),
         (vec![&odd_forbid, &failing], "deny by odd"),

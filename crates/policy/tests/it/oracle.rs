@@ -295,15 +295,14 @@ pub(crate) fn naive(rules: &[Naive], case: &DecisionInput) -> String {
     if let Some(rule) = rules.iter().find(|rule| rule.matches(case).is_err()) {
         return format!("deny by {}", rule.id);
     }
-    if let Some(rule) = matched.iter().find(|rule| rule.approval) {
-        return format!("require_approval by {}", rule.id);
-    }
     let Some(first) = matched.first() else {
         return "deny by default".to_owned();
     };
+    let waits = matched.iter().find(|rule| rule.approval);
+    let (word, rule) = waits.map_or(("allow", first), |rule| ("require_approval", rule));
     match matched.iter().filter_map(|rule| rule.limit).min() {
-        Some(limit) => format!("allow with max_output_tokens={limit} by {}", first.id),
-        None => format!("allow by {}", first.id),
+        Some(limit) => format!("{word} with max_output_tokens={limit} by {}", rule.id),
+        None => format!("{word} by {}", rule.id),
     }
 }
 
@@ -383,7 +382,13 @@ fn the_engine_and_the_oracle_never_differ() {
         let running = halves.map(|seed| scope.spawn(move || compare(seed, cases() / halves.len())));
         running.into_iter().flat_map(|half| half.join().unwrap()).collect::<BTreeSet<String>>()
     });
-    let all = ["allow", "allow with max_output_tokens", "deny", "require_approval"];
+    let all = [
+        "allow",
+        "allow with max_output_tokens",
+        "deny",
+        "require_approval",
+        "require_approval with max_output_tokens",
+    ];
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), all, "the cases do not reach every outcome");
 }
 
@@ -391,7 +396,7 @@ fn the_engine_and_the_oracle_never_differ() {
 fn looseness(word: &Word) -> u8 {
     match &word.verdict {
         Verdict::Deny => 0,
-        Verdict::RequireApproval => 1,
+        Verdict::RequireApproval(_) => 1,
         Verdict::Allow(obligations) if !obligations.is_empty() => 2,
         Verdict::Allow(_) => 3,
     }
