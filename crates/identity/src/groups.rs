@@ -277,10 +277,11 @@ pub fn update_group(
     })
 }
 
-/// What the group's members have already, as far as it counts. Identity providers know groups by their names: to call a
-/// group otherwise is to give its roles to others.
+/// What the group's members have already, as far as it counts. Directories and identity providers know groups by their
+/// names, or by what they call them themselves: to call a group otherwise is to give its roles to others.
 fn already(before: &Group, after: &Group) -> Roles {
-    if before.display_name == after.display_name { before.roles.clone() } else { Roles::default() }
+    let same = before.display_name == after.display_name && before.external_id == after.external_id;
+    if same { before.roles.clone() } else { Roles::default() }
 }
 
 fn changed(group: &Group, change: GroupChange, at: &Moment<'_>) -> Group {

@@ -238,6 +238,8 @@ pub struct Uses {
     pub groups: Vec<GroupId>,
     /// Identity providers that give it.
     pub providers: Vec<ProviderId>,
+    /// Whether new users have it, unless they are given others.
+    pub by_default: bool,
 }
 
 impl Uses {
@@ -245,11 +247,13 @@ impl Uses {
         let (users, groups) = (rows::roles::holders(tx, role)?, rows::roles::givers(tx, role)?);
         let gives = |provider: &Provider| provider.settings.role_map.values().any(|roles| roles.has(role));
         let providers = rows::providers::providers(tx)?.into_iter().filter(gives).map(|provider| provider.id);
-        Ok(Self { users, groups, providers: providers.take(10).collect() })
+        let default = rows::tenants::tenant(tx)?.and_then(|tenant| tenant.settings.default_role);
+        let by_default = default.as_ref() == Some(role);
+        Ok(Self { users, groups, providers: providers.take(10).collect(), by_default })
     }
 
     fn is_none(&self) -> bool {
-        self.users.is_empty() && self.groups.is_empty() && self.providers.is_empty()
+        self.users.is_empty() && self.groups.is_empty() && self.providers.is_empty() && !self.by_default
     }
 }
 
@@ -258,7 +262,9 @@ impl fmt::Display for Uses {
         let users = self.users.iter().map(UserId::as_str);
         let groups = self.groups.iter().map(GroupId::as_str);
         let ids = users.chain(groups).chain(self.providers.iter().map(ProviderId::as_str));
-        f.write_str(&ids.map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "))
+        let ids = ids.map(|id| format!("`{id}`"));
+        let default = self.by_default.then(|| "`default_role`".to_owned());
+        f.write_str(&ids.chain(default).collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -91,7 +91,12 @@ fn nobody_gives_by_a_group_what_they_could_not_give_themselves() {
         let raised = update(&everyone.id, GroupChange { roles: Some([Role::Admin].into()), ..change(1) });
         assert!(matches!(raised, Err(UpdateGroupError::Refused(r)) if beyond(&r)));
         assert!(update(&everyone.id, replace(1, &[&eve.id])).is_ok());
-        assert!(update(&admins.id, GroupChange { external_id: Edit::Set("a1".parse().unwrap()), ..change(1) }).is_ok());
+        let known_as = |id, name: &str| {
+            update(id, GroupChange { external_id: Edit::Set(name.parse().unwrap()), ..change(1) })
+        };
+        assert!(matches!(known_as(&admins.id, "a1"), Err(UpdateGroupError::Refused(r)) if beyond(&r)));
+        let others = world.group("Others", [], &[]).group;
+        assert!(known_as(&others.id, "a1").is_ok());
         let platform = update(&everyone.id, GroupChange { roles: Some([Role::PlatformAdmin].into()), ..change(2) });
         let refused = |r: &GroupRefused| matches!(r, GroupRefused::Roles(RolesRefused::Platform(_)));
         assert!(matches!(platform, Err(UpdateGroupError::Refused(r)) if refused(&r)));

@@ -3,7 +3,7 @@
 use authz::{Permission, Permissions, Role, RoleName, Roles};
 use identity::{
     Beyond, CreateRoleError, CreateUserError, DeleteRoleError, GroupChange, NewKey, NewRole, NewUser,
-    PermissionsRefused, RoleChange, RoleError, RolesRefused, UpdateRoleError, UserChange,
+    PermissionsRefused, RoleChange, RoleError, RolesRefused, Settings, TenantChange, UpdateRoleError, UserChange,
 };
 
 use crate::world::{World, new_key, new_user};
@@ -111,6 +111,15 @@ fn a_role_that_somebody_has_stays_and_says_who() {
         identity::update_user(&tester.db, &tester.again(&world.bob), &user.id, nothing, &tester.moment()).unwrap();
         let nothing = GroupChange { expected_revision: 1, roles: Some(Roles::default()), ..GroupChange::default() };
         identity::update_group(&tester.db, &tester.again(&world.bob), &group.id, nothing, &tester.moment()).unwrap();
+        let default = |name: Option<RoleName>, revision| {
+            let settings = Some(Settings { default_role: name, ..Settings::default() });
+            let change = TenantChange { expected_revision: revision, settings, ..TenantChange::default() };
+            identity::update_tenant(&tester.db, &tester.again(&world.platform), &world.acme.tenant.id, change).unwrap();
+        };
+        default(Some(RoleName::Custom(role.name.clone())), 1);
+        let Err(error) = delete(&role.name) else { panic!("new users have it") };
+        assert_eq!(error.to_string(), "the role is in use: `default_role`");
+        default(None, 2);
         delete(&role.name).unwrap();
         assert!(matches!(delete(&role.name), Err(DeleteRoleError::NotFound(_))));
     });
