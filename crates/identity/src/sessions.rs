@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use kernel::{Cursor, Moment, Page, PageSize, ProviderId, Secret, SessionId, TenantId, Timestamp, UserId};
 use store::{Database, StoreError, WriteTx};
 
-use crate::directory::{Authenticated, Directory, vouch};
+use crate::directory::{Authenticated, Directory, Share, vouch};
 use crate::form::{Fresh, PresentedSession};
 use crate::listing::{ListError, Listing};
 use crate::session::{Client, IDLE_SECONDS, IssuedSession, LIFETIME_SECONDS, Session};
@@ -139,7 +139,7 @@ pub fn authenticate_session(
     let principal = share.users.get(&held.session.user);
     let principal = principal.ok_or_else(|| refused(SessionRefusal::Unknown.into(), owner.clone()))?;
     principal.admit().map_err(|cause| refused(cause, owner.clone()))?;
-    if principal.epoch != held.epoch {
+    if principal.epoch != held.epoch || !is_vouched_for(&share, &held.session) {
         return Err(refused(SessionRefusal::Ended.into(), owner).into());
     }
     held.session.admit(now).map_err(|cause| refused(cause.into(), owner.clone()))?;
@@ -155,6 +155,12 @@ pub fn authenticate_session(
     let renew = principal.roles != share.realm.effective(&roles).0;
     let authenticated = Authenticated { caller: vouch(standing.into(), request), agent: None };
     Ok(Entered { authenticated, session, renew })
+}
+
+/// Whether the provider that somebody signed in with still speaks for the tenant: who trusts it no longer does not trust
+/// whom it let in.
+fn is_vouched_for(share: &Share, session: &Session) -> bool {
+    session.provider.as_ref().is_none_or(|id| share.providers.iter().any(|provider| provider.id == *id))
 }
 
 fn touch(db: &Database, tenant: &TenantId, session: &Session) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use authz::Caller;
+use authz::{Caller, Via};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use kernel::Timestamp;
@@ -49,8 +49,9 @@ impl Rates {
     /// Counts a request of `caller`. What is narrowest comes first: a request that it stops is not held against others.
     pub(crate) fn admit(&self, caller: &Caller, agreed: Agreed, operation: &str, now: Timestamp) -> Limited {
         let mut limited = Limited::default();
-        let via = caller.actor().via.as_ref().map(authz::Via::as_str);
-        let credential = (caller.tenant(), via.unwrap_or(&caller.actor().id));
+        // Whoever has a key makes as many tokens as they like: those of one user count together.
+        let via = caller.actor().via.as_ref().filter(|via| !matches!(via, Via::Token(_)));
+        let credential = (caller.tenant(), via.map_or(caller.actor().id.as_str(), Via::as_str));
         if HEAVY.contains(&operation) {
             limited.count(HEAVY_OPERATIONS, || self.0.take(credential, HEAVY_OPERATIONS, now));
         }

@@ -1,6 +1,7 @@
 //! How often one may ask, and where a request is believed to come from.
 
 use http::Method;
+use kernel::Secret;
 use serde_json::json;
 
 use crate::world::{Ask, World, on_both_engines};
@@ -54,6 +55,24 @@ fn a_credential_is_limited_by_itself_and_the_gateway_says_so_in_openai_s_words()
         assert_eq!(refused.header("retry-after"), Some("30"));
         let other = world.get("vera", ME).await.expect(200);
         assert_eq!(other.header("ratelimit"), Some("\"credential\";r=1;t=30, \"tenant\";r=97;t=2"));
+    });
+}
+
+#[test]
+fn more_tokens_are_not_more_requests() {
+    on_both_engines(async |world| {
+        let mut tokens = Vec::new();
+        for _ in 0..2 {
+            tokens.push(Secret::new(world.post("vera", "/api/v1/tokens", json!({})).await.expect(201).get("/token")));
+        }
+        agree(world, json!({ "key_rate_limit_per_minute": 2 })).await;
+        for token in &tokens {
+            world.ask(Some(token), Ask::get(ME)).await.expect(200);
+        }
+        for token in &tokens {
+            world.ask(Some(token), Ask::get(ME)).await.expect(429);
+        }
+        world.get("vera", ME).await.expect(200);
     });
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use testkit::Tester;
 
 use crate::idp::{self, AUDIENCE, ISSUER, Idp, present, refusal, register, register_of, seconds, tokens};
+use crate::sign_in;
 use crate::world::World;
 
 /// Says that the provider's `subject` is `user`.
@@ -133,6 +134,61 @@ fn a_token_that_two_tenants_would_take_is_nobodys() {
         assert_eq!(present(&world, &token).unwrap().caller.tenant(), &world.acme.tenant.id);
         let both = idp.token(&world, "alice", json!({ "aud": [AUDIENCE, "globex-api"] }));
         assert_eq!(refusal(&world, &both), TokenRefusal::Ambiguous);
+    });
+}
+
+#[test]
+fn no_tenant_shuts_another_out_by_registering_its_provider() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let (globex, hank) = world.globex();
+        let idp = Idp::new("k1");
+        let provider = register(&world, idp.settings());
+        link(&world, &provider, "alice", &world.user("olivia", [Role::Operator]));
+        let token = idp.token(&world, "alice", json!({ "tid": "acme" }));
+        let tenant = |presented: Result<identity::Authenticated, identity::AuthError>| {
+            presented.map(|authenticated| authenticated.caller.tenant().to_string()).map_err(|error| error.cause)
+        };
+        // One whose keys nobody can fetch, and one that is about another tenant of the issuer.
+        let dead = ProviderKeys::Url("https://idp.example/gone".to_owned());
+        register_of(&world, &hank, ProviderSettings { keys: dead, ..idp.settings() });
+        let other = |value: &str| Some(TenantClaim { claim: "tid".to_owned(), value: value.to_owned() });
+        register_of(&world, &hank, ProviderSettings { tenant: other("globex"), ..idp.settings() });
+        assert_eq!(tenant(present(&world, &token)), Ok("acme-corp".to_owned()));
+        // A copy: whoever presents the token says which tenant is meant.
+        let rival = register_of(&world, &hank, idp.settings());
+        assert_eq!(refusal(&world, &token), TokenRefusal::Ambiguous);
+        let meant = |id: &kernel::TenantId| tenant(idp::present_to(&world, &token, id));
+        assert_eq!(meant(&world.acme.tenant.id), Ok("acme-corp".to_owned()));
+        assert_eq!(meant(&globex.tenant.id), Err(TokenRefusal::Unlinked.into()));
+        assert_eq!(meant(&"never-created".parse().unwrap()), Err(TokenRefusal::UnknownIssuer.into()));
+        // Whoever says which of the issuer's tenants is theirs comes before those who would take any.
+        let settings = ProviderSettings { tenant: other("acme"), ..idp.settings() };
+        let change = ProviderChange { expected_revision: 1, settings: Some(settings), ..ProviderChange::default() };
+        identity::update_provider(&tester.db, &tester.again(&world.bob), &provider.id, change).unwrap();
+        assert_eq!(tenant(present(&world, &token)), Ok("acme-corp".to_owned()));
+        assert_eq!(rival.status, ProviderStatus::Active, "hank was told nothing of acme's provider");
+    });
+}
+
+#[test]
+fn a_provider_that_was_not_asked_is_named_while_another_vouches() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let (_, hank) = world.globex();
+        let idp = Idp::new("k1");
+        let discovered = ProviderSettings { keys: ProviderKeys::Discovered, ..idp.settings() };
+        let provider = register(&world, discovered);
+        register_of(&world, &hank, idp.settings());
+        world.directory.refresh_changed(&tester.db).unwrap();
+        let (tokens, now, text) = (tokens(), tester.moment().now(), idp.token(&world, "alice", json!({})));
+        let bearer = Bearer { token: &text, from: None, tenant: None, now };
+        let unheard = |keys: identity::KeysOf<'_>| {
+            let unheard = Verifier { tokens: &tokens, directory: &world.directory, keys }.unheard(bearer);
+            unheard.iter().map(|provider| provider.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(unheard(&idp::no_keys), [provider.id.clone()]);
+        assert!(unheard(&|_, _| Some(idp.key_set())).is_empty());
     });
 }
 
@@ -269,7 +325,7 @@ fn a_key_that_is_not_known_yet_is_asked_for_and_tried_again() {
             };
             let verifier = Verifier { tokens: &tokens, directory: &world.directory, keys: &keys };
             let (now, request) = (tester.moment().now(), authz::Request::made(&tester.moment()));
-            verifier.authenticate(Bearer { token, from: None, now }, request).map(drop).map_err(|error| error.cause)
+            verifier.authenticate(Bearer { token, from: None, tenant: None, now }, request).map(drop).map_err(|error| error.cause)
         };
         let token = new.token(&world, "alice", json!({}));
         let Err(Refusal::Token(TokenRefusal::UnknownKey(asked))) = with(None, &token) else { panic!("no keys") };
@@ -364,5 +420,23 @@ fn a_provider_that_is_pointed_elsewhere_vouches_for_nobody_whom_it_vouched_for()
         let elsewhere = idp.token(&world, "alice", json!({ "iss": "https://other.example" }));
         assert_eq!(refusal(&world, &elsewhere), TokenRefusal::Unlinked);
         assert_eq!(refusal(&world, &idp.token(&world, "alice", json!({ "iss": ISSUER }))), TokenRefusal::UnknownIssuer);
+    });
+}
+
+#[test]
+fn who_signed_in_with_a_provider_is_out_when_the_tenant_trusts_it_no_longer() {
+    testkit::on_both_engines(|tester| {
+        let (world, gate, idp) = (World::new(tester), identity::Gate::default(), Idp::new("k1"));
+        let provider = register(&world, ProviderSettings { provision: true, ..idp.settings() });
+        let session = sign_in::arrive(&world, &gate, &provider, &idp.claims(&world, "alice@idp", json!({}))).unwrap();
+        sign_in::enter(&world, &session).unwrap();
+        let (db, bob) = (&tester.db, tester.again(&world.bob));
+        let status = Some(ProviderStatus::Disabled);
+        let disabled = ProviderChange { expected_revision: 1, status, ..ProviderChange::default() };
+        identity::update_provider(db, &bob, &provider.id, disabled).unwrap();
+        let ended = Refusal::Session(identity::SessionRefusal::Ended);
+        assert_eq!(sign_in::enter(&world, &session).unwrap_err(), ended);
+        identity::delete_provider(db, &tester.again(&world.bob), &provider.id, 2).unwrap();
+        assert_eq!(sign_in::enter(&world, &session).unwrap_err(), ended);
     });
 }

@@ -480,7 +480,7 @@ fn dated_hash(password: &str) -> String {
 }
 
 /// Signs in with a provider of acme-corp.
-fn arrive(
+pub(crate) fn arrive(
     world: &World<'_>,
     gate: &Gate,
     provider: &identity::Provider,
