@@ -7,7 +7,7 @@
 # one of the REST API, which the server describes at /openapi.json.
 #
 # A version is published only when somebody other than its author approves. Here one person plays both parts, with two
-# keys; the ledger shows who did what. In earnest, give the second key to a colleague.
+# keys; the ledger shows who did what, and who made which key. In earnest, give the author's key to a colleague.
 set -eu
 
 admin=${1:?"usage: sh examples/govern.sh <administrator's key> [server]"}
@@ -32,13 +32,12 @@ field() {
     test -n "$value" && printf '%s' "$value"
 }
 
-# A tenant, whose first administrator is the author.
-author=$(call "$admin" POST /api/v1/admin/tenants "{\"id\": \"$tenant\", \"name\": \"$tenant\", \"admin\": \"author\"}" | field secret)
-author_id=$(call "$author" GET /api/v1/me | field user_id)
+# A tenant, whose first administrator approves. Nobody approves their own work, nor with a key that its author made.
+reviewer=$(call "$admin" POST /api/v1/admin/tenants "{\"id\": \"$tenant\", \"name\": \"$tenant\", \"admin\": \"reviewer\"}" | field secret)
 
-# Somebody else, who approves.
-reviewer_id=$(call "$author" POST /api/v1/admin/users '{"username": "reviewer", "roles": ["admin"]}' | field id)
-reviewer=$(call "$author" POST /api/v1/admin/api-keys "{\"user_id\": \"$reviewer_id\", \"name\": \"first key\"}" | field secret)
+# Somebody else, who is the author.
+author_id=$(call "$reviewer" POST /api/v1/admin/users '{"username": "author", "roles": ["admin"]}' | field id)
+author=$(call "$reviewer" POST /api/v1/admin/api-keys "{\"user_id\": \"$author_id\", \"name\": \"first key\"}" | field secret)
 
 # The agent and its first version: what is said here binds every call; what is not said stays as the agent sends it.
 agent_id=$(call "$author" POST /api/v1/agents "{\"name\": \"$agent\"}" | field id)
@@ -53,8 +52,8 @@ key=$(call "$author" POST /api/v1/admin/api-keys "{\"user_id\": \"$author_id\", 
 
 cat <<END
 # The agent $agent_id is published. Keep these two keys of the tenant $tenant:
-#   administrator  $author
-#   reviewer       $reviewer
+#   reviewer, its first administrator  $reviewer
+#   author                             $author
 # All that the agent needs to know:
 export OPENAI_BASE_URL=$server/v1
 export OPENAI_API_KEY=$key

@@ -195,6 +195,11 @@ impl App {
         people.and(gateway)
     }
 
+    /// Whether the database still tells what other nodes change. Blocks.
+    pub fn hears(&self) -> bool {
+        self.0.directory.changed(&self.0.db).is_ok()
+    }
+
     /// Says that this node has not heard from the database for too long, or that it has again. Meanwhile nobody is let in.
     pub fn set_stale(&self, stale: bool) {
         self.0.directory.set_stale(stale);
@@ -337,7 +342,9 @@ impl Inner {
     /// Policies first: whoever the directory lets in afterwards is under them.
     fn refresh_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
         let policies = self.policies.refresh(&self.db, tenant);
-        policies.and(self.directory.refresh(&self.db, tenant))
+        let refreshed = policies.and(self.directory.refresh(&self.db, tenant));
+        self.issuers.forget_all_but(|| self.directory.believed());
+        refreshed
     }
 
     fn take_over(&self, tenant: &TenantId) {

@@ -47,6 +47,24 @@ pub(crate) struct Asking<V: clap::Subcommand> {
     pub(crate) verb: V,
 }
 
+/// Whose things a list shows.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Whose {
+    /// Those of one user, by id or username. Default: one's own.
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// Everybody's.
+    #[arg(long, conflicts_with = "user")]
+    pub(crate) all: bool,
+}
+
+impl Whose {
+    /// The user's id; `None` for everybody.
+    pub(crate) fn id(&self, remote: &Remote) -> Result<Option<String>, RemoteError> {
+        if self.all { Ok(None) } else { remote.user(self.user.as_deref().unwrap_or("me")).map(Some) }
+    }
+}
+
 /// Which part of a list to show.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Part {
@@ -137,7 +155,7 @@ impl Remote {
         filters: &[(&str, Option<&str>)],
     ) -> Result<Answer, RemoteError> {
         let limit = part.limit.to_string();
-        let own = [("limit", Some(limit.as_str())), ("after", part.after.as_deref())];
+        let own = [("limit", Some(limit.as_str())), ("cursor", part.after.as_deref())];
         let given = own.iter().chain(filters).filter_map(|(name, value)| Some((*name, (*value)?)));
         let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         self.get(&format!("{path}?{}", query.join("&")))
@@ -166,13 +184,16 @@ impl Remote {
         self.ask(method, path, Some(body), etag)
     }
 
-    /// Takes away what is at `path`.
-    pub(crate) fn delete(&self, path: &str) -> Result<Answer, RemoteError> {
-        self.ask(Method::DELETE, path, None, None)
+    /// Whose credential this is.
+    pub(crate) fn caller(&self) -> Result<String, RemoteError> {
+        Ok(text(self.get("/api/v1/me")?.body.pointer("/user_id")))
     }
 
-    /// The id of a user who is named by id or username.
+    /// The id of a user who is named by id or username; `me` is the caller.
     pub(crate) fn user(&self, named: &str) -> Result<String, RemoteError> {
+        if named == "me" {
+            return self.caller();
+        }
         if named.starts_with("usr_") {
             return Ok(named.to_owned());
         }

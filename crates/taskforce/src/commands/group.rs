@@ -83,13 +83,12 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
             facts(output, &remote.change(Method::PATCH, &at(&id), Some(&change))?.body, FACTS);
         }
         Verb::Add { id, user } => {
-            let member = json!({ "user_id": remote.user(&user)? });
-            facts(output, &remote.post(&format!("{}/members", at(&id)), &member)?.body, FACTS);
+            let change = json!({ "members": { "add": [remote.user(&user)?] } });
+            facts(output, &remote.change(Method::PATCH, &at(&id), Some(&change))?.body, FACTS);
         }
         Verb::Remove { id, user } => {
-            let member = format!("{}/members/{}", at(&id), escaped(&remote.user(&user)?));
-            remote.delete(&member)?;
-            output.line(format_args!("{user} is no member of {id} any more."));
+            let change = json!({ "members": { "remove": [remote.user(&user)?] } });
+            facts(output, &remote.change(Method::PATCH, &at(&id), Some(&change))?.body, FACTS);
         }
         Verb::Delete { id } => {
             remote.change(Method::DELETE, &at(&id), None)?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
 use crate::output::{Look, Output};
-use crate::remote::{Asking, Column, Part, Remote, escaped, facts, object, table, text, words};
+use crate::remote::{Asking, Column, Part, Remote, Whose, escaped, facts, object, table, text, words};
 
 const KEYS: &str = "/api/v1/admin/api-keys";
 const COLUMNS: &[Column] = &[
@@ -41,13 +41,12 @@ const FACTS: &[Column] = &[
 pub(crate) enum Verb {
     /// Make a key for a user on the server's own machine, without credentials: whoever can read the data directory may.
     Issue(crate::issue::Args),
-    /// List keys: one's own, or with `key:manage` everybody's.
+    /// List one's own keys, or with `key:manage` those of others.
     List {
         #[command(flatten)]
         part: Part,
-        /// Only those of one user, by id or username.
-        #[arg(long)]
-        user: Option<String>,
+        #[command(flatten)]
+        whose: Whose,
         /// Only `active`, `expired` or `revoked` ones.
         #[arg(long)]
         status: Option<String>,
@@ -112,9 +111,9 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
     let remote = || Remote::open(&connection, environment);
     match verb {
         Verb::Issue(args) => return crate::issue::run(&args, environment, output),
-        Verb::List { part, user, status, q } => {
+        Verb::List { part, whose, status, q } => {
             let remote = remote()?;
-            let user = user.map(|user| remote.user(&user)).transpose()?;
+            let user = whose.id(&remote)?;
             let filters = [("user_id", user.as_deref()), ("status", status.as_deref()), ("q", q.as_deref())];
             table(output, &remote.list(KEYS, &part, &filters)?.body, COLUMNS, "There are no such keys.");
         }
@@ -148,7 +147,7 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
 fn owner(remote: &Remote, user: Option<String>) -> Result<String, Failure> {
     match user {
         Some(user) => Ok(remote.user(&user)?),
-        None => Ok(text(remote.get("/api/v1/me")?.body.pointer("/user_id"))),
+        None => Ok(remote.caller()?),
     }
 }
 

@@ -8,9 +8,10 @@ use crate::remote::{Column, Connection, Remote, facts};
 const FACTS: &[Column] = &[
     ("tenant", "/tenant_id"),
     ("user", "/user_id"),
-    ("name", "/username"),
     ("kind", "/kind"),
     ("credential", "/credential/kind"),
+    ("scopes", "/credential/scopes"),
+    ("acting", "/acting"),
     ("agent", "/agent_id"),
     ("roles", "/roles"),
     ("permissions", "/permissions"),

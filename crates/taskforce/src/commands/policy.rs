@@ -65,8 +65,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FILE")]
         tests: Option<PathBuf>,
         /// What it is for.
-        #[arg(long, default_value = "")]
-        note: String,
+        #[arg(long)]
+        note: Option<String>,
     },
     /// List the versions.
     List {
@@ -125,7 +125,7 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
             let new = object([
                 ("source", Some(text_file(&source)?.into())),
                 ("tests", tests.map(Value::from)),
-                ("note", Some(note.into())),
+                ("note", note.map(Value::from)),
             ]);
             facts(output, &remote()?.post(POLICIES, &new)?.body, COLUMNS);
         }
@@ -146,7 +146,7 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
         Verb::Rollback => step(&remote()?, &format!("{POLICIES}/rollback"), output)?,
         Verb::Shadow { number } => {
             let number = if number == "none" { None } else { Some(number.parse::<u64>()?) };
-            let body = json!({ "number": number });
+            let body = json!({ "version": number });
             let state = remote()?.change_of(Method::PUT, &format!("{POLICIES}/shadow"), &body, &state_path())?;
             in_force(output, &state.body);
         }
@@ -172,6 +172,7 @@ fn in_force(output: &mut Output, state: &Value) {
             output.styled(Look::Note, format_args!("The tenant wants this approved first: {approval}"));
         });
     }
+    let state = state.pointer("/state").unwrap_or(state);
     output.json_or(state, |output| {
         if state.pointer("/active").is_none_or(Value::is_null) {
             output.line("No policy decides: roles alone do.");

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::environment::Environment;
 use crate::failure::{Failure, Verdict};
 use crate::output::Output;
-use crate::remote::{Asking, Column, Part, Remote, escaped, table};
+use crate::remote::{Asking, Column, Part, Remote, Whose, escaped, table};
 
 const SESSIONS: &str = "/api/v1/admin/sessions";
 const COLUMNS: &[Column] = &[
@@ -21,13 +21,12 @@ const COLUMNS: &[Column] = &[
 /// What to do with sessions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// List the sessions: one's own, or with `user:manage` everybody's.
+    /// List one's own sessions, or with `user:manage` those of others.
     List {
         #[command(flatten)]
         part: Part,
-        /// Only those of one user, by id or username.
-        #[arg(long)]
-        user: Option<String>,
+        #[command(flatten)]
+        whose: Whose,
     },
     /// End a session.
     End {
@@ -40,10 +39,10 @@ pub(crate) enum Verb {
 pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut Output) -> Result<Verdict, Failure> {
     let remote = Remote::open(&asking.connection, environment)?;
     match asking.verb {
-        Verb::List { part, user } => {
-            let user = user.map(|user| remote.user(&user)).transpose()?;
+        Verb::List { part, whose } => {
+            let user = whose.id(&remote)?;
             let page = remote.list(SESSIONS, &part, &[("user_id", user.as_deref())])?;
-            table(output, &page.body, COLUMNS, "Nobody is signed in.");
+            table(output, &page.body, COLUMNS, "There are no such sessions.");
         }
         Verb::End { id } => {
             remote.post(&format!("{SESSIONS}/{}/end", escaped(&id)), &json!({}))?;

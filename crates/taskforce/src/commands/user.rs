@@ -67,7 +67,7 @@ pub(crate) enum Verb {
     },
     /// Show a user.
     Get {
-        /// The user, by id or username.
+        /// The user, by id or username; `me` for oneself.
         user: String,
     },
     /// Create a user or service account.
@@ -92,7 +92,7 @@ pub(crate) enum Verb {
     },
     /// Change a user.
     Update {
-        /// The user, by id or username.
+        /// The user, by id or username; `me` for oneself.
         user: String,
         /// Its own roles from now on, separated by commas.
         #[arg(long, value_name = "ROLES")]
@@ -109,27 +109,27 @@ pub(crate) enum Verb {
     },
     /// End a user's keys, sessions and pending requests, and let it act no more.
     Deactivate {
-        /// The user, by id or username.
+        /// The user, by id or username; `me` for oneself.
         user: String,
     },
     /// Let a deactivated user act again. Its keys and sessions stay ended.
     Reactivate {
-        /// The user, by id or username.
+        /// The user, by id or username; `me` for oneself.
         user: String,
     },
     /// End a user's sessions and tokens everywhere.
     SignOut {
-        /// The user, by id or username.
+        /// The user, by id or username; `me` for oneself.
         user: String,
     },
     /// Show what a user may do, and through which roles.
     Permissions {
-        /// The user, by id or username.
+        /// The user, by id or username; `me` for oneself.
         user: String,
     },
     /// Say whether a user may do something, and why.
     Explain {
-        /// The user, by id or username.
+        /// The user, by id or username; `me` for oneself.
         user: String,
         /// The permission, such as `agent:execute`.
         permission: String,
@@ -171,7 +171,10 @@ pub(crate) fn run(asking: Asking<Verb>, environment: &Environment, output: &mut 
         }
         Verb::Deactivate { user } => step(&remote, &user, "deactivate", output)?,
         Verb::Reactivate { user } => step(&remote, &user, "reactivate", output)?,
-        Verb::SignOut { user } => step(&remote, &user, "sign-out", output)?,
+        Verb::SignOut { user } => {
+            let done = remote.post(&format!("{}/sign-out", at(&remote, &user)?), &json!({}))?;
+            output.json_or(&done.body, |output| output.line(format_args!("{user} is signed out everywhere.")));
+        }
         Verb::Permissions { user } => {
             let held = remote.get(&format!("{}/permissions", at(&remote, &user)?))?;
             let columns: &[Column] =

@@ -115,9 +115,9 @@ async fn decide(story: &mut Story<'_>, review: &str) -> Result<(), Failure> {
     let own = Act::post("alice", "approves her own request", &path, &nothing).expect(StatusCode::FORBIDDEN);
     story.act(&own).await?;
     let body = json!({"comment": "The ticket tool is scoped to support."});
-    let first = story.act(&Act::post("bob", "approves", &path, &body).expect(StatusCode::OK)).await?.json();
+    let first = story.act(&Act::post("carol", "approves", &path, &body).expect(StatusCode::OK)).await?.json();
     story.output.paragraph(14, &format!("one of two: the request is {}", text(&first, "/status")?));
-    let second = story.act(&Act::post("carol", "approves", &path, &nothing).expect(StatusCode::OK)).await?.json();
+    let second = story.act(&Act::post("bob", "approves", &path, &nothing).expect(StatusCode::OK)).await?.json();
     let status = text(&second, "/status")?;
     story.output.paragraph(14, &format!("two of two: the request is {status}"));
     story.note("review_id", review.into());

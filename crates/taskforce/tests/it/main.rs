@@ -11,3 +11,4 @@ mod commands;
 mod demo;
 mod program;
 mod serve;
+mod verbs;

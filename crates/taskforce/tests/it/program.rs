@@ -10,7 +10,7 @@ use serde_json::{Deserializer, Value};
 /// The executable, in an environment without anything of ours.
 pub(crate) fn taskforce() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taskforce"));
-    for name in ["ENCRYPTION_KEY", "DATABASE_URL", "TASKFORCE_PROFILE", "TASKFORCE_DATA"] {
+    for name in ["ENCRYPTION_KEY", "DATABASE_URL", "TASKFORCE_PROFILE", "TASKFORCE_DATA", "JWT_SECRET", "JWT_ISSUER"] {
         command.env_remove(name);
     }
     command
@@ -107,9 +107,14 @@ impl Server {
         Self { said: running.said.clone(), running }
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        self.said["url"].as_str().unwrap()
+    }
+
     /// One request; the status and the body.
     pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> (u16, Value) {
-        let address = self.said["url"].as_str().unwrap().trim_start_matches("http://");
+        let address = self.url().trim_start_matches("http://");
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\

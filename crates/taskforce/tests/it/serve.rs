@@ -41,7 +41,9 @@ fn without_secrets_a_server_runs_for_development_only() {
     let key = server.said["admin_key"].as_str().unwrap().to_owned();
     assert_eq!(server.ask("GET", "/api/v1/me", &key, None).1["tenant_id"], "default");
     let other = json!({"id": "other", "name": "Other", "admin": "eve"});
-    assert_eq!(server.ask("POST", "/api/v1/admin/tenants", &key, Some(&other)).0, 403);
+    let (status, problem) = server.ask("POST", "/api/v1/admin/tenants", &key, Some(&other));
+    assert_eq!(status, 404);
+    assert!(problem["detail"].as_str().unwrap().contains("enterprise edition"), "{problem}");
     assert_eq!(server.stop().0, Some(0));
 
     let again = Server::start(&data, &[]);
@@ -138,7 +140,7 @@ fn a_key_made_on_the_machine_is_good_while_the_server_runs() {
     let acme = json!({"id": "acme", "name": "Acme", "admin": "bob"});
     assert_eq!(server.ask("POST", "/api/v1/admin/tenants", &admin, Some(&acme)).0, 201);
 
-    let made = json(0, &["key", "create", "--tenant", "acme", "--user", "bob", "--data", path(dir.path())]);
+    let made = json(0, &["key", "issue", "--tenant", "acme", "--user", "bob", "--data", path(dir.path())]);
     let key = made["key"].as_str().unwrap();
     // Another process wrote it: the server looks every quarter of a second.
     let until = Instant::now() + Duration::from_secs(5);
@@ -146,7 +148,7 @@ fn a_key_made_on_the_machine_is_good_while_the_server_runs() {
         assert!(Instant::now() < until, "the key is not known after five seconds");
         std::thread::yield_now();
     }
-    let nobody = run(&["key", "create", "--tenant", "acme", "--user", "eve", "--data", path(dir.path())]);
+    let nobody = run(&["key", "issue", "--tenant", "acme", "--user", "eve", "--data", path(dir.path())]);
     assert_eq!(nobody.status.code(), Some(2));
     assert!(stderr(&nobody).contains("no user `eve` in the tenant `acme`"));
 }
