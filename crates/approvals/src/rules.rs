@@ -23,13 +23,13 @@ pub enum Refusal {
     #[error("the person is not active in this tenant")]
     NotActive,
     /// They asked for it, or who did has made the credential that they come with.
-    #[error("nobody decides on their own request")]
+    #[error("nobody decides on their own request, or with a credential that its requester made")]
     OwnRequest,
     /// They wrote it, or a part of it; or who did has made the credential that they come with.
-    #[error("nobody decides on their own work")]
+    #[error("nobody decides on their own work, or with a credential that its author made")]
     OwnWork,
     /// They decided on it before, with whatever key or session.
-    #[error("the person has decided on this request already")]
+    #[error("the person, or who made the credential that they come with, has decided on this request already")]
     AlreadyDecided,
     /// None of the person's roles is among those asked for.
     #[error("deciding needs one of the roles `{0}`")]
