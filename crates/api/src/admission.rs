@@ -73,6 +73,10 @@ pub(crate) async fn enter(State(app): State<App>, mut request: Request, next: Ne
 
 /// Refused credentials leave an entry, as long as a network does not try too often. Past that it is only told so.
 async fn turn_away(app: &App, arrival: &Arrival, problem: Problem, presented: bool) -> Response {
+    if problem.kind() == Kind::Unavailable {
+        // Nobody was judged. A database that is not heard from would keep whoever asks waiting for an entry.
+        return arrival.answer(problem);
+    }
     let mut limited = Limited::default();
     if problem.kind() == Kind::Unauthenticated {
         limited = app.0.rates.failure(arrival.client, arrival.now());

@@ -130,8 +130,10 @@ fn a_key_for_a_network_is_good_there_alone_and_headers_are_believed_from_proxies
 #[test]
 fn a_node_that_has_not_heard_from_the_database_lets_nobody_in() {
     on_both_engines(async |world| {
+        let before = world.entry_count();
         world.app().set_stale(true);
         let answer = world.get("vera", ME).await.expect(503);
+        assert_eq!(world.entry_count(), before, "the answer does not wait for the database");
         assert_eq!(
             (answer.get("/type"), answer.header("retry-after")),
             ("/problems/unavailable".to_owned(), Some("1"))
