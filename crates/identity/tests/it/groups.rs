@@ -91,9 +91,8 @@ fn nobody_gives_by_a_group_what_they_could_not_give_themselves() {
         let raised = update(&everyone.id, GroupChange { roles: Some([Role::Admin].into()), ..change(1) });
         assert!(matches!(raised, Err(UpdateGroupError::Refused(r)) if beyond(&r)));
         assert!(update(&everyone.id, replace(1, &[&eve.id])).is_ok());
-        let known_as = |id, name: &str| {
-            update(id, GroupChange { external_id: Edit::Set(name.parse().unwrap()), ..change(1) })
-        };
+        let known_as =
+            |id, name: &str| update(id, GroupChange { external_id: Edit::Set(name.parse().unwrap()), ..change(1) });
         assert!(matches!(known_as(&admins.id, "a1"), Err(UpdateGroupError::Refused(r)) if beyond(&r)));
         let others = world.group("Others", [], &[]).group;
         assert!(known_as(&others.id, "a1").is_ok());
