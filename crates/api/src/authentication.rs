@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use authz::Request as Asked;
 use axum::extract::FromRequestParts;
-use http::HeaderValue;
+use futures_util::future::join_all;
+use http::header::HeaderName;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use identity::{
     AuthError, Authenticated, Bearer, EnterError, Entered, LIFETIME_SECONDS, Newcomer, Provider, ProvisionError,
     Refusal, Session, TokenRefusal,
 };
-use kernel::{Secret, Timestamp};
+use kernel::{Secret, TenantId, Timestamp};
 
 use crate::app::{App, Inner};
 use crate::arrival::Arrival;
 use crate::cookies;
 use crate::credential::Credential;
 use crate::problem::{Kind, Problem};
+
+/// Names the tenant whose identity providers alone are asked about a bearer token.
+const TENANT: HeaderName = HeaderName::from_static("taskforce-tenant");
 
 /// Who was let in, and by what.
 pub(crate) struct Admitted {
@@ -71,7 +76,7 @@ pub(crate) async fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) ->
             let held = app.0.directory.authenticate(key, from, asked, arrival.now());
             Ok(held.map_err(|error| refused(&arrival.asked, &error))?.into())
         }
-        Credential::Token(token) => Ok(bearer(app, arrival, token).await?.into()),
+        Credential::Token(token) => Ok(bearer(app, arrival, (token, meant(&parts.headers)?)).await?.into()),
         Credential::Session(cookie) => {
             if arrival.is_mutating() {
                 from_our_own_page(app, parts, cookie)?;
@@ -84,16 +89,28 @@ pub(crate) async fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) ->
 
 /// Says who presents the token. A key that its provider has published since, and a subject who is to become a user, are
 /// each seen to once.
-async fn bearer(app: &App, arrival: &Arrival, token: &str) -> Result<Authenticated, Problem> {
+async fn bearer(
+    app: &App,
+    arrival: &Arrival,
+    (token, tenant): (&str, Option<TenantId>),
+) -> Result<Authenticated, Problem> {
     let (from, now) = (arrival.client.0, arrival.now());
-    let verified = || {
-        let bearer = Bearer { token, from, now };
-        app.0.verifying(now, |verifier| verifier.authenticate(bearer, arrival.asked.clone()))
-    };
+    let bearer = Bearer { token, from, tenant: tenant.as_ref(), now };
+    let verified = || app.0.verifying(now, |verifier| verifier.authenticate(bearer, arrival.asked.clone()));
     let mut held = verified();
     if let Err(AuthError { cause: Refusal::Token(TokenRefusal::UnknownKey(providers)), .. }) = &held {
         fetch_keys(app, providers, token, now).await;
         held = verified();
+    } else {
+        let unheard = app.0.verifying(now, |verifier| verifier.unheard(bearer));
+        if !unheard.is_empty() && app.0.issuers.ask_aside() {
+            // The request does not wait: a provider that never answers must not make those of others slow.
+            let (app, token) = (app.clone(), Secret::new(token.to_owned()));
+            tokio::spawn(async move {
+                fetch_keys(&app, &unheard, token.expose(), now).await;
+                app.0.issuers.asked_aside();
+            });
+        }
     }
     if let Err(AuthError { cause: Refusal::Token(TokenRefusal::Newcomer(newcomer)), .. }) = &held {
         let newcomer = Newcomer::clone(newcomer);
@@ -103,16 +120,26 @@ async fn bearer(app: &App, arrival: &Arrival, token: &str) -> Result<Authenticat
     held.map_err(|error| refused(&arrival.asked, &error))
 }
 
-/// Asks providers for the key that a token names, as often as that may be asked.
+/// The one tenant whose providers are asked about a token, where the request names one.
+fn meant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
+    let mut named = headers.get_all(TENANT).iter();
+    let Some(tenant) = named.next() else { return Ok(None) };
+    let tenant = tenant.to_str().ok().and_then(|tenant| tenant.parse().ok()).filter(|_| named.next().is_none());
+    let wrong = || Problem::client(Kind::Malformed, &"`taskforce-tenant` is not the id of one tenant");
+    tenant.map(Some).ok_or_else(wrong)
+}
+
+/// Asks providers, all at once, for the key that a token names, as often as that may be asked.
 async fn fetch_keys(app: &App, providers: &[Arc<Provider>], token: &str, now: Timestamp) {
     let named = jose::peek(token).ok().and_then(|token| token.key_id().map(str::to_owned));
-    for provider in providers {
+    let fetches = providers.iter().map(async |provider| {
         match app.0.issuers.of(provider) {
             // Without keys the token stays unknown: the log says why they are not to be had.
             Ok(issuer) => drop(issuer.keys.refresh_for(named.as_deref(), now).await),
             Err(error) => tracing::warn!(provider.id = %provider.id, error = %error, "a provider cannot be asked"),
         }
-    }
+    });
+    join_all(fetches).await;
 }
 
 /// Makes somebody a user for whom a provider vouches.

@@ -1,8 +1,9 @@
 //! The identity providers of tenants, as they are reached from here: their configurations and keys, kept while their
 //! settings stay the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use identity::{Provider, ProviderKeys, ProviderSettings};
 use jose::{Algorithm, KeySet};
@@ -24,6 +25,8 @@ pub(crate) struct Issuers {
     reach: Reach,
     redirect_uri: String,
     known: Mutex<HashMap<ProviderId, Arc<Issuer>>>,
+    /// Whether somebody is asked for keys that no request waits for.
+    asking: AtomicBool,
 }
 
 /// One provider.
@@ -48,7 +51,13 @@ pub(crate) enum UnreachableIssuer {
 impl Issuers {
     pub(crate) fn new(client: Client, place: &Place) -> Self {
         let redirect_uri = format!("{}{CALLBACK}", place.public_url);
-        Self { client, reach: place.provider_reach, redirect_uri, known: Mutex::default() }
+        Self {
+            client,
+            reach: place.provider_reach,
+            redirect_uri,
+            known: Mutex::default(),
+            asking: AtomicBool::new(false),
+        }
     }
 
     /// The provider as it is reached, made anew when its settings say something else than before. To be called on a
@@ -61,6 +70,25 @@ impl Issuers {
         let issuer = Arc::new(self.reached(&provider.settings)?);
         known.insert(provider.id.clone(), Arc::clone(&issuer));
         Ok(issuer)
+    }
+
+    /// Forgets whoever is not believed any more.
+    pub(crate) fn forget_all_but(&self, believed: impl FnOnce() -> HashSet<ProviderId>) {
+        let mut known = self.known.lock();
+        if !known.is_empty() {
+            let believed = believed();
+            known.retain(|id, _| believed.contains(id));
+        }
+    }
+
+    /// The one permit to ask for keys that no request waits for; none while they are asked for.
+    pub(crate) fn ask_aside(&self) -> bool {
+        !self.asking.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives the permit back.
+    pub(crate) fn asked_aside(&self) {
+        self.asking.store(false, Ordering::Release);
     }
 
     fn reached(&self, settings: &ProviderSettings) -> Result<Issuer, UnreachableIssuer> {
@@ -104,5 +132,38 @@ impl Issuer {
     fn is_as(&self, settings: &ProviderSettings) -> bool {
         let (issuer, keys, algorithms) = &self.place;
         (issuer, keys, algorithms) == (&settings.issuer, &settings.keys, &settings.algorithms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::{SeededEntropy, Timestamp};
+
+    #[tokio::test]
+    async fn a_provider_that_is_gone_is_forgotten() {
+        let place = Place {
+            public_url: "https://taskforce.example".to_owned(),
+            trusted_proxies: Vec::new(),
+            provider_reach: Reach::Public,
+        };
+        let issuers = Issuers::new(Client::new(outbound::Trust::Nobody).unwrap(), &place);
+        let entropy = SeededEntropy::new(1);
+        let at = kernel::Moment::new(Timestamp::from_micros(1_800_000_000_000_000), &entropy);
+        let provider = || Provider {
+            id: at.id(),
+            name: kernel::Text::new("Company login").unwrap(),
+            settings: ProviderSettings::new("https://idp.example", "taskforce"),
+            has_secret: false,
+            status: identity::ProviderStatus::Active,
+            created_at: at.now(),
+            revision: 1,
+        };
+        let (stays, goes) = (provider(), provider());
+        let issuer = issuers.of(&stays).unwrap();
+        issuers.of(&goes).unwrap();
+        issuers.forget_all_but(|| HashSet::from([stays.id.clone()]));
+        assert_eq!(issuers.known.lock().len(), 1);
+        assert!(Arc::ptr_eq(&issuer, &issuers.of(&stays).unwrap()));
     }
 }

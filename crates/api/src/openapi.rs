@@ -49,8 +49,7 @@ pub(crate) fn guarded() -> OpenApi {
     ];
     let tags = tags.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
     let mut components = Components::new();
-    let bearer =
-        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key or a bearer token.")).build();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(BEARER)).build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     let key = ApiKeyValue::with_description("x-api-key", "An API key.");
     components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)));
@@ -62,6 +61,9 @@ pub(crate) fn guarded() -> OpenApi {
         .security(Some(requirements.map(|name| SecurityRequirement::new::<_, [&str; 0], &str>(name, []))))
         .build()
 }
+
+const BEARER: &str = "An API key or a bearer token. A token of an identity provider that more than one tenant has \
+    registered needs `taskforce-tenant: <tenant id>` beside it: then the providers of that tenant alone are asked.";
 
 /// The description of everything: `open` needs no credentials.
 pub(crate) fn complete(mut guarded: OpenApi, mut open: OpenApi) -> OpenApi {

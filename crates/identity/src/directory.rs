@@ -4,7 +4,7 @@ mod read;
 mod realm;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use authz::{Caller, Guard, Request};
 use jose::{Expected, KeySet};
-use kernel::{AgentId, KeyId, TenantId, Timestamp};
+use kernel::{AgentId, KeyId, ProviderId, TenantId, Timestamp};
 use parking_lot::Mutex;
 use store::{Database, Reason, StoreError};
 
@@ -158,6 +158,11 @@ impl Directory {
     /// The active providers of a tenant; none for one that does not exist.
     pub fn providers(&self, tenant: &TenantId) -> Vec<Arc<Provider>> {
         self.share(tenant).map(|share| share.providers.clone()).unwrap_or_default()
+    }
+
+    /// The active providers of all tenants.
+    pub fn believed(&self) -> HashSet<ProviderId> {
+        self.issuers.load().values().flatten().map(|candidate| candidate.provider.id.clone()).collect()
     }
 
     /// Says that this node has not heard from the database for too long, or that it has again. Meanwhile nobody is let

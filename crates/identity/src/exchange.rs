@@ -84,7 +84,8 @@ pub fn exchange_token(
     if !caller.actor().act.is_empty() {
         return Err(ExchangeError::Delegated);
     }
-    let subject = verifier.admit(Bearer { token: subject_token, from, now: at.now() }, Purpose::Use);
+    let subject = Bearer { token: subject_token, from, tenant: Some(caller.tenant()), now: at.now() };
+    let subject = verifier.admit(subject, Purpose::Use);
     let subject = subject.map_err(|error| ExchangeError::Subject(Some(error)))?;
     let (standing, principal) = (&subject.standing, &subject.principal);
     if standing.tenant != *caller.tenant() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use authz::Roles;
-use jose::{Algorithm, Claims, Expected, KeySet, TenantRule, Tenants};
+use jose::{Algorithm, Claims, Expected, KeySet, TenantRule, Tenants, Unverified};
 use kernel::{ProviderId, TenantId, Text, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -92,6 +92,9 @@ pub struct ProviderSettingsError {
 /// How many values a role map may have.
 const MAX_MAPPED: usize = 256;
 
+/// Claims that are about the token, or about one person (RFC 7519 section 4.1).
+const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+
 impl ProviderSettings {
     /// Settings with an issuer and one audience: keys as its metadata says, RS256, ES256 and `EdDSA`, the claims
     /// `preferred_username` and `email`, no roles from claims, and no new users.
@@ -148,6 +151,10 @@ impl ProviderSettings {
         if self.tenant.as_ref().is_some_and(|tenant| !is_name(&tenant.claim) || !is_name(&tenant.value)) {
             return refuse("tenant", "must be a claim and its value, each of 1 to 255 bytes");
         }
+        // What every token of an issuer says, or only one person's, tells no tenant from another.
+        if self.tenant.as_ref().is_some_and(|tenant| REGISTERED.contains(&tenant.claim.as_str())) {
+            return refuse("tenant", "must be a claim that tells the issuer's tenants apart");
+        }
         if self.roles_claim.is_none() && !self.role_map.is_empty() {
             return refuse("role_map", "needs a claim to read");
         }
@@ -188,6 +195,11 @@ impl ProviderSettings {
     /// Whether the claims are about the tenant that the provider is registered for.
     pub(crate) fn is_for_tenant(&self, claims: &Claims) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| claims.text(&tenant.claim) == Some(&tenant.value))
+    }
+
+    /// Whether a token that nobody has verified says that it is about that tenant.
+    pub(crate) fn is_claimed(&self, token: &Unverified<'_>) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| token.text(&tenant.claim) == Some(&tenant.value))
     }
 
     /// As the database keeps it.
@@ -372,6 +384,10 @@ mod tests {
         assert_eq!(refused(ProviderSettings { role_map, ..settings() }), "role_map");
         let tenant = Some(TenantClaim { claim: String::new(), value: "acme".to_owned() });
         assert_eq!(refused(ProviderSettings { tenant, ..settings() }), "tenant");
+        for claim in REGISTERED {
+            let tenant = Some(TenantClaim { claim: claim.to_owned(), value: "https://idp.example".to_owned() });
+            assert_eq!(refused(ProviderSettings { tenant, ..settings() }), "tenant", "{claim}");
+        }
     }
 
     #[test]

@@ -69,8 +69,10 @@ pub enum TokenRefusal {
     /// Nobody is known by its issuer and audience.
     #[error("no provider is registered for the token's issuer and audience")]
     UnknownIssuer,
-    /// More than one tenant's provider would take it.
-    #[error("more than one tenant registered the token's issuer and audience, and no tenant claim singles one out")]
+    /// More than one provider would take it.
+    #[error(
+        "more than one provider takes the token's issuer and audience, and neither a tenant claim nor the request singles one out"
+    )]
     Ambiguous,
     /// Its tenant does not exist.
     #[error("the token's tenant does not exist")]

@@ -184,6 +184,8 @@ pub struct Bearer<'a> {
     pub token: &'a str,
     /// The network address that it comes from.
     pub from: Option<IpAddr>,
+    /// The tenant whose providers alone are asked about a token that is not ours; `None` for those of all.
+    pub tenant: Option<&'a TenantId>,
     /// When.
     pub now: Timestamp,
 }
@@ -272,15 +274,15 @@ impl Verifier<'_> {
         Ok(Admitted { standing, principal, digest, expires_at, key, act, line })
     }
 
-    /// The one provider that vouches for the token. Those of other tenants that would as well make it nobody's.
+    /// The one provider that vouches for the token. A provider that says which of its issuer's tenants it is for comes
+    /// before those that would take any. Whose keys are not known keeps nobody else from vouching.
     fn vouching(&self, unverified: &Unverified<'_>, bearer: Bearer<'_>) -> Result<(Candidate, Claims), TokenRefusal> {
-        let candidates = self.directory.candidates(unverified.issuer().unwrap_or_default());
-        let meant = |candidate: &Candidate| {
-            let audiences = &candidate.provider.settings.audiences;
-            audiences.iter().any(|audience| unverified.is_for(audience))
-        };
         let (mut vouching, mut unknown, mut refusal) = (Vec::new(), Vec::new(), TokenRefusal::UnknownIssuer);
-        for candidate in candidates.into_iter().filter(meant) {
+        for candidate in self.meant(unverified, bearer.tenant) {
+            if !candidate.provider.settings.is_claimed(unverified) {
+                refusal = TokenError::Tenant.into();
+                continue;
+            }
             let keys = candidate.keys.clone().or_else(|| (self.keys)(&candidate.provider, unverified.key_id()));
             let verified = keys.map(|keys| jose::verify(bearer.token, &keys, &candidate.expected, bearer.now));
             match verified {
@@ -292,11 +294,40 @@ impl Verifier<'_> {
                 Some(Err(error)) => refusal = error.into(),
             }
         }
-        if !unknown.is_empty() {
-            return Err(TokenRefusal::UnknownKey(unknown));
+        if vouching.iter().any(|(candidate, _)| candidate.provider.settings.tenant.is_some()) {
+            vouching.retain(|(candidate, _)| candidate.provider.settings.tenant.is_some());
         }
-        let one = vouching.pop().ok_or(refusal)?;
-        if vouching.is_empty() { Ok(one) } else { Err(TokenRefusal::Ambiguous) }
+        match (vouching.pop(), unknown.is_empty()) {
+            (Some(one), _) if vouching.is_empty() => Ok(one),
+            (Some(_), _) => Err(TokenRefusal::Ambiguous),
+            (None, false) => Err(TokenRefusal::UnknownKey(unknown)),
+            (None, true) => Err(refusal),
+        }
+    }
+
+    /// The providers, of one tenant or of all, that the token may be from and that are among those it is meant for.
+    fn meant(&self, unverified: &Unverified<'_>, tenant: Option<&TenantId>) -> impl Iterator<Item = Candidate> {
+        let candidates = self.directory.candidates(unverified.issuer().unwrap_or_default());
+        candidates.into_iter().filter(move |candidate| {
+            let audiences = &candidate.provider.settings.audiences;
+            tenant.is_none_or(|tenant| candidate.tenant == *tenant)
+                && audiences.iter().any(|audience| unverified.is_for(audience))
+        })
+    }
+
+    /// The providers that were not asked about a token that another vouches for, because their keys are not known. Once
+    /// they are, the token may be theirs as well: until then, a tenant that keeps the keys of another's issuer in its
+    /// settings is believed alone.
+    pub fn unheard(&self, bearer: Bearer<'_>) -> Vec<Arc<Provider>> {
+        let Ok(unverified) = jose::peek(bearer.token) else { return Vec::new() };
+        if unverified.issuer() == Some(self.tokens.issuer()) {
+            return Vec::new();
+        }
+        let open =
+            |candidate: &Candidate| candidate.keys.is_none() && candidate.provider.settings.is_claimed(&unverified);
+        let unknown = |candidate: &Candidate| (self.keys)(&candidate.provider, unverified.key_id()).is_none();
+        let unheard = self.meant(&unverified, bearer.tenant).filter(open).filter(unknown);
+        unheard.map(|candidate| candidate.provider).collect()
     }
 
     fn admit_provided(
@@ -424,7 +455,8 @@ pub fn revoke_token(
 ) -> Result<(), RevokeTokenError> {
     let revocation = match token {
         TokenRef::Token(token) => {
-            let admitted = verifier.admit(Bearer { token, from: None, now: at.now() }, Purpose::End);
+            let admitted = verifier
+                .admit(Bearer { token, from: None, tenant: Some(caller.tenant()), now: at.now() }, Purpose::End);
             let admitted = admitted.map_err(|_| RevokeTokenError::NotFound)?;
             owned(caller, &admitted.principal, admitted.expires_at, admitted.digest)?
         }

@@ -126,6 +126,33 @@ fn nobody_is_signed_in_by_an_answer_to_another_browser_s_flow() {
 }
 
 #[test]
+fn a_request_says_which_tenant_its_token_is_for_where_two_take_it() {
+    with_a_provider(async |world, provider| {
+        registered(world, company(provider)).await;
+        let token = Secret::new(provider.access_token(PUBLIC_URL).await);
+        let mut dead = company(provider);
+        dead["jwks_url"] = json!("http://127.0.0.1:9/jwks");
+        // Whoever registers another's provider is not told that it is another's.
+        let rival = world.post("gina", PROVIDERS, dead).await.expect(201);
+        let read = || Ask::get("/api/v1/agents");
+        world.ask(Some(&token), read()).await.expect(200);
+        let path = format!("{PROVIDERS}/{}", rival.get("/id"));
+        let change = json!({ "jwks_url": null });
+        let patch = Ask::new(Method::PATCH, &path).bytes("application/json", change.to_string());
+        world.send("gina", patch.with("if-match", "\"1\"")).await.expect(200);
+        world.post("gina", &format!("{path}/check"), json!({})).await.expect(200);
+        world.ask(Some(&token), read()).await.expect(401);
+        world.ask(Some(&token), read().with("taskforce-tenant", "acme-corp")).await.expect(200);
+        world.ask(Some(&token), read().with("taskforce-tenant", "nowhere")).await.expect(401);
+        for bad in ["", "Acme Corp"] {
+            world.ask(Some(&token), read().with("taskforce-tenant", bad)).await.expect(400);
+        }
+        let twice = read().with("taskforce-tenant", "acme-corp").with("taskforce-tenant", "acme-corp");
+        world.ask(Some(&token), twice).await.expect(400);
+    });
+}
+
+#[test]
 fn one_comes_back_to_this_server_alone() {
     with_a_provider(async |world, provider| {
         let id = registered(world, company(provider)).await;

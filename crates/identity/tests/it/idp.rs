@@ -121,7 +121,20 @@ pub(crate) fn present_as_is(
 ) -> Result<Authenticated, AuthError> {
     let tokens = tokens();
     let verifier = Verifier { tokens: &tokens, directory: &world.directory, keys: &no_keys };
-    verifier.authenticate(Bearer { token, from, now }, authz::Request::made(&world.tester.moment()))
+    verifier.authenticate(Bearer { token, from, tenant: None, now }, authz::Request::made(&world.tester.moment()))
+}
+
+/// Presents a token to one tenant, the directory being up to date.
+pub(crate) fn present_to(
+    world: &World<'_>,
+    token: &str,
+    tenant: &kernel::TenantId,
+) -> Result<Authenticated, AuthError> {
+    world.directory.refresh_changed(&world.tester.db).unwrap();
+    let (tokens, moment) = (tokens(), world.tester.moment());
+    let verifier = Verifier { tokens: &tokens, directory: &world.directory, keys: &no_keys };
+    let bearer = Bearer { token, from: None, tenant: Some(tenant), now: moment.now() };
+    verifier.authenticate(bearer, authz::Request::made(&moment))
 }
 
 /// Registers a provider in acme-corp.

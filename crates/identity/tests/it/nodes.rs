@@ -155,7 +155,7 @@ fn tokens_and_sessions_that_end_on_one_node_are_refused_on_another_after_its_nex
             let session =
                 crate::sign_in::sign_in(&world, &gate, ("acme-corp", "olivia", crate::sign_in::PASSWORD)).unwrap();
             let present = || {
-                let bearer = Bearer { token: token.token.expose(), from: None, now: moment.now() };
+                let bearer = Bearer { token: token.token.expose(), from: None, tenant: None, now: moment.now() };
                 verifier.authenticate(bearer, Request::made(&moment)).map(drop).map_err(|error| error.cause)
             };
             let enter = || {

@@ -138,6 +138,61 @@ fn a_token_that_two_tenants_would_take_is_nobodys() {
 }
 
 #[test]
+fn no_tenant_shuts_another_out_by_registering_its_provider() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let (globex, hank) = world.globex();
+        let idp = Idp::new("k1");
+        let provider = register(&world, idp.settings());
+        link(&world, &provider, "alice", &world.user("olivia", [Role::Operator]));
+        let token = idp.token(&world, "alice", json!({ "tid": "acme" }));
+        let tenant = |presented: Result<identity::Authenticated, identity::AuthError>| {
+            presented.map(|authenticated| authenticated.caller.tenant().to_string()).map_err(|error| error.cause)
+        };
+        // One whose keys nobody can fetch, and one that is about another tenant of the issuer.
+        let dead = ProviderKeys::Url("https://idp.example/gone".to_owned());
+        register_of(&world, &hank, ProviderSettings { keys: dead, ..idp.settings() });
+        let other = |value: &str| Some(TenantClaim { claim: "tid".to_owned(), value: value.to_owned() });
+        register_of(&world, &hank, ProviderSettings { tenant: other("globex"), ..idp.settings() });
+        assert_eq!(tenant(present(&world, &token)), Ok("acme-corp".to_owned()));
+        // A copy: whoever presents the token says which tenant is meant.
+        let rival = register_of(&world, &hank, idp.settings());
+        assert_eq!(refusal(&world, &token), TokenRefusal::Ambiguous);
+        let meant = |id: &kernel::TenantId| tenant(idp::present_to(&world, &token, id));
+        assert_eq!(meant(&world.acme.tenant.id), Ok("acme-corp".to_owned()));
+        assert_eq!(meant(&globex.tenant.id), Err(TokenRefusal::Unlinked.into()));
+        assert_eq!(meant(&"never-created".parse().unwrap()), Err(TokenRefusal::UnknownIssuer.into()));
+        // Whoever says which of the issuer's tenants is theirs comes before those who would take any.
+        let settings = ProviderSettings { tenant: other("acme"), ..idp.settings() };
+        let change = ProviderChange { expected_revision: 1, settings: Some(settings), ..ProviderChange::default() };
+        identity::update_provider(&tester.db, &tester.again(&world.bob), &provider.id, change).unwrap();
+        assert_eq!(tenant(present(&world, &token)), Ok("acme-corp".to_owned()));
+        assert_eq!(rival.status, ProviderStatus::Active, "hank was told nothing of acme's provider");
+    });
+}
+
+#[test]
+fn a_provider_that_was_not_asked_is_named_while_another_vouches() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let (_, hank) = world.globex();
+        let idp = Idp::new("k1");
+        let discovered = ProviderSettings { keys: ProviderKeys::Discovered, ..idp.settings() };
+        let provider = register(&world, discovered);
+        register_of(&world, &hank, idp.settings());
+        world.directory.refresh_changed(&tester.db).unwrap();
+        let (tokens, now, text) = (tokens(), tester.moment().now(), idp.token(&world, "alice", json!({})));
+        let bearer = Bearer { token: &text, from: None, tenant: None, now };
+        let unheard = |keys: identity::KeysOf<'_>| {
+            let unheard = Verifier { tokens: &tokens, directory: &world.directory, keys }.unheard(bearer);
+            unheard.iter().map(|provider| provider.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(unheard(&idp::no_keys), [provider.id.clone()]);
+        assert!(unheard(&|_, _| Some(idp.key_set())).is_empty());
+    });
+}
+
+#[test]
 fn a_rival_with_keys_of_his_own_speaks_for_himself_alone() {
     testkit::on_both_engines(|tester| {
         let world = World::new(tester);
@@ -270,7 +325,10 @@ fn a_key_that_is_not_known_yet_is_asked_for_and_tried_again() {
             };
             let verifier = Verifier { tokens: &tokens, directory: &world.directory, keys: &keys };
             let (now, request) = (tester.moment().now(), authz::Request::made(&tester.moment()));
-            verifier.authenticate(Bearer { token, from: None, now }, request).map(drop).map_err(|error| error.cause)
+            verifier
+                .authenticate(Bearer { token, from: None, tenant: None, now }, request)
+                .map(drop)
+                .map_err(|error| error.cause)
         };
         let token = new.token(&world, "alice", json!({}));
         let Err(Refusal::Token(TokenRefusal::UnknownKey(asked))) = with(None, &token) else { panic!("no keys") };
