@@ -61,6 +61,13 @@ pub struct User {
     pub revision: u64,
 }
 
+impl User {
+    /// Whether it was removed for good.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.username == Username::of_removed(&self.id)
+    }
+}
+
 /// A role that a tenant has defined for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantRole {

@@ -333,7 +333,8 @@ pub fn update_user(
 ) -> Result<User, UpdateUserError> {
     let grant = caller.authorize_on::<UpdateUser>(id.as_str())?;
     db.write(grant, |tx| {
-        let before = rows::users::user(tx, id)?.ok_or_else(|| UpdateUserError::NotFound(id.clone()))?;
+        let found = rows::users::user(tx, id)?.filter(|user| !user.is_removed());
+        let before = found.ok_or_else(|| UpdateUserError::NotFound(id.clone()))?;
         if before.revision != change.expected_revision {
             return Err(UpdateUserError::Stale(before.revision));
         }
@@ -357,11 +358,19 @@ pub fn update_user(
 }
 
 fn check(tx: &mut WriteTx<'_>, caller: &Caller, before: &User, after: &User) -> Result<(), UpdateUserError> {
-    if after.username != before.username && rows::users::user_named(tx, &after.username)?.is_some() {
+    let renamed = after.username != before.username;
+    // Whoever was removed is known by the id alone: nobody else may look so.
+    if renamed && (after.is_removed() || rows::users::user_named(tx, &after.username)?.is_some()) {
         return Err(UpdateUserError::UsernameTaken(after.username.clone()));
     }
     rules::may_describe(caller, &after.attributes, &before.attributes)?;
-    Ok(rules::may_give(caller, &after.own_roles, &before.own_roles, &rows::roles::book(tx)?)?)
+    let book = rows::roles::book(tx)?;
+    // Whoever comes back is given all that they had.
+    let returns = before.status == UserStatus::Deactivated && after.status == UserStatus::Active;
+    if returns {
+        rules::may_give(caller, &after.roles, &Roles::default(), &book)?;
+    }
+    Ok(rules::may_give(caller, &after.own_roles, &before.own_roles, &book)?)
 }
 
 fn changed(user: &User, change: UserChange, at: &Moment<'_>) -> User {

@@ -2,9 +2,9 @@
 
 use authz::{Permission, Role, Roles};
 use identity::{
-    AttributesRefused, CreateUserError, Edit, FirstRoles, Leavers, NewKey, NewUser, Refusal, RolesRefused, Settings,
-    StatusChange, TenantChange, UpdateUserError, User, UserAttributes, UserChange, UserError, UserFilter, UserKind,
-    UserStatus,
+    AttributesRefused, CreateUserError, Edit, FirstRoles, Leavers, NewKey, NewUser, Refusal, Removal, RolesRefused,
+    Settings, StatusChange, TenantChange, UpdateUserError, User, UserAttributes, UserChange, UserError, UserFilter,
+    UserKind, UserStatus,
 };
 use kernel::PageSize;
 
@@ -322,5 +322,41 @@ fn whoever_leaves_leaves_nothing_open() {
         assert_eq!(update(again).unwrap().epoch, 2);
         let back = UserChange { status: Some(StatusChange::Activate), ..change(&world.now(&olivia.id)) };
         assert_eq!(update(back).unwrap().epoch, 2);
+    });
+}
+
+#[test]
+fn whoever_comes_back_is_given_all_that_they_had_by_somebody_who_may_give_it() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let scopes = Some([Permission::UserManage].into_iter().collect());
+        let hr = world.enter(&world.key_with(NewKey { scopes, ..new_key(&world.acme.admin.id) }));
+        let update = |caller: &authz::Caller, user: &User, change| {
+            identity::update_user(&tester.db, &tester.again(caller), &user.id, change, &tester.moment())
+        };
+        let carol = world.user("carol", [Role::Admin]);
+        let carol = update(&hr, &carol, deactivate(&carol)).unwrap();
+        let back = || UserChange { status: Some(StatusChange::Activate), ..change(&carol) };
+        let refused = update(&hr, &carol, back());
+        assert!(matches!(refused, Err(UpdateUserError::Roles(RolesRefused::Beyond(_)))));
+        update(&world.bob, &carol, back()).unwrap();
+    });
+}
+
+#[test]
+fn whoever_was_removed_stays_so_and_nobody_else_looks_removed() {
+    testkit::on_both_engines(|tester| {
+        let world = World::new(tester);
+        let update = |user: &User, change| {
+            identity::update_user(&tester.db, &tester.again(&world.bob), &user.id, change, &tester.moment())
+        };
+        let carol = world.user("carol", []);
+        let hidden = UserChange { username: Some(carol.id.as_str().parse().unwrap()), ..change(&carol) };
+        assert!(matches!(update(&carol, hidden), Err(UpdateUserError::UsernameTaken(_))));
+        let removal = Removal { expected_revision: 1, leavers: Leavers::new() };
+        identity::remove_person(&tester.db, &tester.again(&world.bob), &carol.id, &removal, &tester.moment()).unwrap();
+        let gone = world.now(&carol.id);
+        let back = UserChange { status: Some(StatusChange::Activate), ..change(&gone) };
+        assert!(matches!(update(&gone, back), Err(UpdateUserError::NotFound(_))));
     });
 }
