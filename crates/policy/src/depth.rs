@@ -1,5 +1,6 @@
 //! How deep policies may nest. Parser, validator and destructors descend into them, and a stack that ends takes the
-//! whole server with it: so depth is bounded before anything descends, by counting what makes it.
+//! whole server with it: so depth is bounded before anything descends, by counting what makes it. So is what a pattern
+//! costs: matching takes the pattern's length for each character of a text.
 
 use serde_json::Value;
 
@@ -8,6 +9,9 @@ const MAX_NESTING: usize = 32;
 
 /// How many operators one policy may have: each may make it one level deeper.
 const MAX_OPERATORS: usize = 500;
+
+/// How long the pattern after `like` may be, in bytes, its quotes included.
+const MAX_PATTERN: usize = 130;
 
 /// How many levels of a policy's tree any stack has room for. The tree is JSON, in which each operator is two.
 const SHALLOW: usize = 24;
@@ -35,7 +39,7 @@ fn levels(tree: &Value) -> usize {
 
 /// Where policies are too deep, and what is wrong there.
 pub(crate) fn too_deep(source: &str) -> Option<(usize, String)> {
-    let (mut nesting, mut operators) = (0_usize, 0_usize);
+    let (mut nesting, mut operators, mut pattern) = (0_usize, 0_usize, false);
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
         let length = token(rest, first);
@@ -48,6 +52,12 @@ pub(crate) fn too_deep(source: &str) -> Option<(usize, String)> {
             "in" | "has" | "like" | "is" | "if" => operators += 1,
             _ if operator(first) && !word.starts_with("//") => operators += 1,
             _ => {}
+        }
+        if pattern && length > MAX_PATTERN {
+            return Some((offset, format!("a pattern has at most {} bytes", MAX_PATTERN - 2)));
+        }
+        if !first.is_whitespace() && !word.starts_with("//") {
+            pattern = word == "like";
         }
         if nesting > MAX_NESTING {
             return Some((offset, format!("brackets nest at most {MAX_NESTING} deep")));
@@ -109,6 +119,8 @@ mod tests {
             many("a && ", 500),
             many("a, ", 10_000),
             many("A::", 10_000),
+            format!("\"{}\" like \"{}\"", many("a", 10_000), many("a", 128)),
+            format!("a like \"*\" && b == \"{}\"", many("a", 10_000)),
             "\"(((".to_owned() + &many("(", 100),
         ] {
             assert_eq!(too_deep(&fine), None, "{}", fine.get(..40).unwrap_or(&fine));
@@ -125,6 +137,7 @@ mod tests {
             (many("if ", 501), 500 * 3),
             (many("\"\\\\\" + ", 501), 500 * 7 + 5),
             (many("a//\n.", 501), 500 * 5 + 4),
+            (format!("a like // \"*\"\n \"{}\"", many("a", 129)), 15),
         ] {
             assert_eq!(too_deep(&deep).map(|(at, _)| at), Some(offset), "{}", deep.get(..40).unwrap_or(&deep));
         }
