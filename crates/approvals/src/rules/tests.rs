@@ -155,7 +155,10 @@ fn no_sequence_of_acts_reaches_a_bad_state() {
 fn each_refusal_says_why() {
     let world = World { request: request(1), now: BEFORE, demoted: BTreeSet::new() };
     let refusal = |id| may_decide(&world.request, &world.person(id), BEFORE).unwrap_err().to_string();
-    assert_eq!(refusal("requester"), "nobody decides on their own request, or with a credential that its requester made");
+    assert_eq!(
+        refusal("requester"),
+        "nobody decides on their own request, or with a credential that its requester made"
+    );
     assert_eq!(refusal("author"), "nobody decides on their own work, or with a credential that its author made");
     assert_eq!(refusal("editor"), "nobody decides on their own work, or with a credential that its author made");
     assert_eq!(refusal("outsider"), "deciding needs one of the roles `admin`");
