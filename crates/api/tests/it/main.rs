@@ -18,6 +18,7 @@ mod faults;
 mod gateway;
 mod hostile;
 mod idempotency;
+mod isolation;
 mod limits;
 mod operations;
 mod providers;
