@@ -227,6 +227,12 @@ impl<'t> World<'t> {
             self.keys.insert(name.to_owned(), Secret::new(key.get("/secret")));
             self.key_ids.insert(name.to_owned(), key.get("/id"));
         }
+        // What bob has decided on, a key from his hands does not decide on too.
+        let (tenant, carol) = ("acme-corp".parse().unwrap(), "carol".parse().unwrap());
+        let own = block_in_place(|| {
+            identity::issue_local_key(&self.tester.db, &tenant, &carol, None, &self.tester.moment()).unwrap()
+        });
+        self.keys.insert("carol".to_owned(), own.secret);
     }
 
     /// A key that `by` makes as `body` says.
