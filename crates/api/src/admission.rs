@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::arrival::Arrival;
 use crate::authentication::{self, Admitted};
 use crate::credential::Credential;
+use crate::features;
 use crate::problem::{self, Kind, Problem, Report};
 use crate::rate::{Agreed, Limited};
 
@@ -36,7 +37,8 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     request = Request::from_parts(parts, body);
     let caller = authenticated.caller.clone();
     let limited = app.0.rates.admit(&caller, agreed(&app, &caller), &arrival.operation, arrival.now());
-    let response = if let Some(problem) = limited.refusal() {
+    let allowed = features::allow(&app, &caller, arrival.path(), entrance.is_some());
+    let response = if let Some(problem) = limited.refusal().or(allowed.err()) {
         arrival.answer(problem)
     } else {
         request.extensions_mut().insert(arrival.client);

@@ -58,6 +58,8 @@ pub struct Parts {
     pub signing: Signing,
     /// What a user may do who is created without roles, where its tenant does not say.
     pub default_role: RoleName,
+    /// Whether tenants can be created.
+    pub multi_tenant: bool,
     /// What the server says about itself.
     pub about: About,
 }
@@ -94,6 +96,7 @@ pub(crate) struct Inner {
     pub(crate) place: Place,
     pub(crate) about: About,
     pub(crate) default_role: RoleName,
+    pub(crate) multi_tenant: bool,
     pub(crate) rates: Rates,
     pub(crate) refusals: Refusals,
     pub(crate) gate: Gate,
@@ -151,6 +154,7 @@ impl App {
             place,
             signing,
             default_role,
+            multi_tenant,
             about,
         } = parts;
         let Signing { tokens, issuer, cookies } = signing;
@@ -167,6 +171,7 @@ impl App {
             challenges: Challenges::of(&place.public_url),
             place,
             default_role,
+            multi_tenant,
             about,
             rates: Rates::default(),
             gate: Gate::default(),

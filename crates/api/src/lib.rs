@@ -64,6 +64,7 @@ mod well_known;
 mod wire;
 
 pub mod extract;
+mod features;
 pub mod limits;
 pub mod problem;
 pub mod server;

@@ -54,7 +54,7 @@ pub struct Limits {
     pub body_rate: u64,
     /// From the end of the header to the start of the response.
     pub request: Duration,
-    /// The same on the gateway's paths, and from there to the end of any response's body.
+    /// The same on the gateway's paths and for what takes long, and from there to the end of any response's body.
     pub stream_total: Duration,
     /// How long a client may leave a response unread.
     pub stream_idle: Duration,
@@ -69,6 +69,9 @@ pub struct Limits {
     /// From the wish to stop to the end of the last connection.
     pub drain: Duration,
 }
+
+/// What goes through many records for one answer; how often it may be asked for is limited as well.
+const SLOW: [&str; 2] = ["/api/v1/admin/policies/backtest", "/api/v1/audit/exports"];
 
 impl Default for Limits {
     fn default() -> Self {
@@ -107,7 +110,7 @@ impl Limits {
     }
 
     fn time_limit(&self, path: &str) -> Duration {
-        if Self::is_gateway(path) { self.stream_total } else { self.request }
+        if Self::is_gateway(path) || SLOW.contains(&path) { self.stream_total } else { self.request }
     }
 }
 

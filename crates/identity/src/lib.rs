@@ -38,7 +38,7 @@
 //! let platform = directory.authenticate(platform.secret.expose(), None, request(), now)?.caller;
 //!
 //! let acme = NewTenant { id: "acme-corp".parse()?, name: kernel::Text::new("Acme")?, settings: Settings::default(), admin: "bob".parse()? };
-//! let acme = identity::create_tenant(db, &platform, acme, &tester.moment())?;
+//! let acme = identity::create_tenant(db, &platform, acme, &|_, _, at| Ok(at.id()), &tester.moment())?;
 //! directory.refresh(db, &acme.tenant.id)?;
 //!
 //! // Its administrator lets an operator in.
@@ -151,12 +151,12 @@ pub use sessions::{
     SignOutEverywhere, SignOutUser, authenticate_session, csrf_token, end_session, is_csrf_token, renew_session,
     sessions, sign_out_everywhere,
 };
-pub use settings::{Settings, SettingsError};
+pub use settings::{FEATURES, Settings, SettingsError};
 pub use sign_in::{
     PasswordSignIn, ProviderSignIn, ProvisionError, SignInError, provision, sign_in, sign_in_with_password,
 };
 pub use tenants::{
-    CreateTenant, CreateTenantError, CreatedTenant, ListTenants, NewTenant, ReadOwnTenant, ReadTenant, TenantChange,
+    CreateTenant, CreateTenantError, CreatedTenant, ListTenants, NewTenant, OpenBudget, ReadOwnTenant, ReadTenant, TenantChange,
     TenantError, TenantFilter, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants, update_tenant,
 };
 pub use throttle::{PER_ACCOUNT, PER_NETWORK, Throttled};

@@ -4,20 +4,28 @@ use authz::{Role, RoleName};
 use kernel::Money;
 use serde_json::{Map, Value, json};
 
-/// A tenant's settings. What is `None` follows the installation.
+/// What a tenant can be kept from.
+pub const FEATURES: [&str; 4] = ["policies", "sign_in", "scim", "tokens"];
+
+/// No budget is higher: a billion dollars.
+const MAX_BUDGET: Money = Money::from_nanos(1_000_000_000_000_000_000);
+
+/// A tenant's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// How many agents the tenant may have; `None` for no limit.
     pub max_agents: Option<u32>,
-    /// What is switched on for the tenant, by name: sorted, without repeats.
+    /// What the tenant may use, by name: sorted, without repeats. Empty for everything, as is `enterprise` among others.
+    /// Besides [`FEATURES`], names are the tenant's own, and bind nothing here.
     pub features: Vec<String>,
-    /// How many requests all of the tenant may make in a minute.
+    /// How many requests all of the tenant may make in a minute; `None` for no limit.
     pub rate_limit_per_minute: Option<u32>,
-    /// How many requests each of its credentials may make in a minute.
+    /// How many requests each of its credentials may make in a minute; `None` for no limit.
     pub key_rate_limit_per_minute: Option<u32>,
-    /// What the tenant may spend in a month: the budget that it starts with.
+    /// What the tenant may spend in a month: the budget that it starts with; `None` for none. Read when the tenant is
+    /// created, and not later: the budget is the tenant's own then.
     pub default_budget: Option<Money>,
-    /// The role of users who are created without any.
+    /// The role of users who are created without any; `None` for the installation's.
     pub default_role: Option<RoleName>,
 }
 
@@ -40,7 +48,7 @@ pub enum SettingsError {
     #[error("`{0}` must be a whole number from 1 to 4294967295")]
     Rate(&'static str),
     /// `default_budget` is something else.
-    #[error("`default_budget` must be a decimal text that is not negative, such as `250.00`")]
+    #[error("`default_budget` must be a decimal text from 0 to a billion, such as `250.00`")]
     DefaultBudget,
     /// `default_role` is something else.
     #[error("`default_role` must name a role of a tenant")]
@@ -108,9 +116,9 @@ impl Settings {
         Value::Object(set.collect::<Map<_, _>>())
     }
 
-    /// Whether `feature` is switched on.
-    pub fn has_feature(&self, feature: &str) -> bool {
-        self.features.iter().any(|name| name == feature)
+    /// Whether the tenant may use `feature`, which is one of [`FEATURES`].
+    pub fn allows(&self, feature: &str) -> bool {
+        self.features.is_empty() || self.features.iter().any(|name| name == feature || name == "enterprise")
     }
 }
 
@@ -133,7 +141,8 @@ fn budget(value: &Value) -> Result<Option<Money>, SettingsError> {
     if value.is_null() {
         return Ok(None);
     }
-    let amount = value.as_str().and_then(|text| text.parse().ok()).filter(|amount| *amount >= Money::ZERO);
+    let amount =
+        value.as_str().and_then(|text| text.parse().ok()).filter(|amount| (Money::ZERO..=MAX_BUDGET).contains(amount));
     amount.map(Some).ok_or(SettingsError::DefaultBudget)
 }
 
@@ -170,7 +179,10 @@ mod tests {
         let expected =
             Settings { max_agents: Some(100), features: vec!["enterprise".to_owned()], ..Settings::default() };
         assert_eq!(settings, expected);
-        assert!(settings.has_feature("enterprise") && !settings.has_feature("basic"));
+        assert!(FEATURES.iter().all(|feature| settings.allows(feature) && Settings::default().allows(feature)));
+        let only = |features: &[&str]| Settings::from_json(&json!({ "features": features })).unwrap();
+        assert!(FEATURES.iter().all(|feature| !only(&["basic"]).allows(feature) && only(&[feature]).allows(feature)));
+        assert!(!only(&["scim", "beta"]).allows("tokens"));
         assert_eq!(Settings::from_json(&settings.to_json()), Ok(settings));
         assert_eq!(Settings::from_json(&json!({})), Ok(Settings::default()));
     }
@@ -200,7 +212,7 @@ mod tests {
             assert_eq!(refused(json!({ "rate_limit_per_minute": bad })), "/rate_limit_per_minute");
             assert_eq!(refused(json!({ "key_rate_limit_per_minute": bad })), "/key_rate_limit_per_minute");
         }
-        for bad in [json!(5), json!("-1"), json!("much")] {
+        for bad in [json!(5), json!("-1"), json!("1000000000.01"), json!("much")] {
             assert_eq!(refused(json!({ "default_budget": bad })), "/default_budget");
         }
         for bad in [json!("platform_admin"), json!("No Role"), json!(1)] {

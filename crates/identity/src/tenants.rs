@@ -1,8 +1,8 @@
 //! Tenants: created and changed by the platform, which sees nothing inside them.
 
-use authz::{Action, Caller, Forbidden, Permission, PlatformAction, Role, Roles};
-use kernel::{Cursor, Moment, Page, PageSize, TenantId, Text};
-use store::{Database, Reason, StoreError};
+use authz::{Action, Caller, Forbidden, Permission, PlatformAction, Role, RoleName, Roles};
+use kernel::{BudgetId, Cursor, Moment, Money, Page, PageSize, TenantId, Text};
+use store::{Database, Reason, StoreError, WriteTx};
 
 use crate::keys::{Unasked, issue_unasked};
 use crate::listing::{ListError, Listing};
@@ -53,6 +53,9 @@ pub enum CreateTenantError {
     /// The caller may not create tenants.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// Nobody can have the role by default.
+    #[error("a new tenant has no role `{0}`")]
+    DefaultRole(RoleName),
     /// The id is taken.
     #[error("the tenant `{0}` exists already")]
     AlreadyExists(TenantId),
@@ -61,12 +64,17 @@ pub enum CreateTenantError {
     Database(#[from] StoreError),
 }
 
-/// Creates a tenant with its log, its key, and a first administrator who can let the others in. The entry stands in the
-/// system log.
+/// Opens the budget of a tenant that may spend so much in a month, in the transaction that the tenant is made by, and says
+/// which it is. Budgets are another domain's.
+pub type OpenBudget<'a> = &'a dyn Fn(&mut WriteTx<'_>, Money, &Moment<'_>) -> Result<BudgetId, StoreError>;
+
+/// Creates a tenant with its log, its key, the budget that its settings ask for, and a first administrator who can let the
+/// others in. The entry stands in the system log.
 pub fn create_tenant(
     db: &Database,
     caller: &Caller,
     new: NewTenant,
+    open_budget: OpenBudget<'_>,
     at: &Moment<'_>,
 ) -> Result<CreatedTenant, CreateTenantError> {
     let grant = caller.authorize_on::<CreateTenant>(new.id.as_str())?;
@@ -74,6 +82,9 @@ pub fn create_tenant(
     db.write_platform(grant, &id, |tx| {
         if rows::tenants::tenant(tx)?.is_some() {
             return Err(CreateTenantError::AlreadyExists(id.clone()));
+        }
+        if let Some(role @ RoleName::Custom(_)) = &settings.default_role {
+            return Err(CreateTenantError::DefaultRole(role.clone()));
         }
         tx.open_tenant()?;
         let (status, created_at) = (TenantStatus::Active, at.now());
@@ -83,7 +94,9 @@ pub fn create_tenant(
         rows::users::insert_user(tx, &admin)?;
         let unasked = Unasked { name: "first key", agent: None, issued_by: rules::makers(caller) };
         let key = issue_unasked(tx, &admin, unasked, at)?;
-        let entry = entries::people::tenant_created(&tenant, &admin, &key.key);
+        let limit = tenant.settings.default_budget;
+        let budget = limit.map(|limit| open_budget(tx, limit, at)).transpose()?;
+        let entry = entries::people::tenant_created(&tenant, (&admin, &key.key), budget.as_ref());
         Ok((entry, CreatedTenant { tenant, admin, key }))
     })
 }
@@ -217,6 +230,9 @@ pub enum UpdateTenantError {
     /// There is none.
     #[error("no tenant `{0}`")]
     NotFound(TenantId),
+    /// Nobody can have the role by default.
+    #[error("the tenant has no role `{0}`")]
+    DefaultRole(RoleName),
     /// It was changed meanwhile.
     #[error("the tenant is at revision {0}")]
     Stale(u64),
@@ -250,6 +266,12 @@ pub fn update_tenant(
             id: before.id.clone(),
             created_at: before.created_at,
         };
+        let wanted = after.settings.default_role.as_ref().filter(|_| after.settings != before.settings);
+        if let Some(RoleName::Custom(name)) = wanted
+            && rows::roles::role(tx, name)?.is_none()
+        {
+            return Err(UpdateTenantError::DefaultRole(RoleName::Custom(name.clone())));
+        }
         rows::tenants::save_tenant(tx, &after)?;
         Ok((entries::people::tenant_updated(&before, &after), after))
     })

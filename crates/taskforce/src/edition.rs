@@ -80,5 +80,22 @@ pub(crate) fn first_key(settings: &Settings, db: &Database) -> Result<Option<Iss
     let platform = directory.authenticate(platform.secret.expose(), None, Request::made(&at), at.now())?.caller;
     let name = Text::new("Default")?;
     let new = NewTenant { id: tenant, name, settings: TenantSettings::default(), admin: "admin".parse()? };
-    Ok(Some(identity::create_tenant(db, &platform, new, &at)?.key))
+    Ok(Some(identity::create_tenant(db, &platform, new, &usage::open_monthly, &at)?.key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ENTERPRISE, Places};
+    use crate::environment::Environment;
+
+    #[test]
+    fn the_edition_is_what_the_profile_says_and_the_build_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || Settings::read(&Places { profile: None, data: Some(dir.path().into()) }, &Environment::default());
+        assert_eq!(Edition::of(&read().unwrap()), Edition::Community);
+        std::fs::write(dir.path().join("taskforce.yaml"), ENTERPRISE).unwrap();
+        let has = Edition::of(&read().unwrap()) == Edition::Enterprise { multi_tenant: true };
+        assert_eq!(has, COMPILED);
+    }
 }

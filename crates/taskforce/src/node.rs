@@ -99,6 +99,7 @@ impl Node {
             place: place(settings),
             signing: keys::signing_secrets(settings, environment)?,
             default_role: settings.profile.enterprise().unwrap_or_default().rbac.default_role.into(),
+            multi_tenant: edition.is_multi_tenant(),
             about: About { version: env!("CARGO_PKG_VERSION"), edition: edition.kind(), parts: edition.parts() },
         })?;
         let sequencer = sequence(sequencer)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use authz::{Action, Caller, Forbidden, Permission};
 use kernel::{BudgetId, Cursor, Moment, Money, Page, PageSize, Timestamp};
 
-use ::store::{Database, ReadTx, StoreError};
+use ::store::{Database, ReadTx, StoreError, WriteTx};
 
 use crate::model::{Budget, Limit, Name, Period, Scope, Status};
 use crate::{entries, store};
@@ -155,6 +155,27 @@ pub fn create_budget(
         })?;
         Ok((entries::budget_created(&budget), budget))
     })
+}
+
+/// Opens the budget of a tenant that is being made and may spend `limit` in a month. Whoever makes the tenant leaves the
+/// entry.
+pub fn open_monthly(tx: &mut WriteTx<'_>, limit: Money, at: &Moment<'_>) -> Result<BudgetId, StoreError> {
+    let period = Period::Month;
+    let budget = Budget {
+        id: at.id(),
+        name: "Monthly budget".to_owned(),
+        scope: Scope::Tenant,
+        period,
+        limit: limit.clamp(Money::ZERO, MAX_LIMIT),
+        status: Status::Active,
+        created_at: at.now(),
+        revision: 1,
+        spent: Money::ZERO,
+        held: Money::ZERO,
+        resets_at: period.end(at.now()),
+    };
+    store::budgets::insert(tx, &budget)?;
+    Ok(budget.id)
 }
 
 /// Changes a budget's limit, closes it, or puts it in force again.

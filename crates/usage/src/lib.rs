@@ -73,7 +73,7 @@ mod sums;
 pub use book::{MAX_TOKENS, PriceBook, built_in};
 pub use budgets::{
     BadLimit, BudgetChange, CreateBudget, CreateBudgetError, MAX_LIMIT, NewBudget, ReadBudgetError, ReadBudgets,
-    UpdateBudget, UpdateBudgetError, budget, budgets, create_budget, limits, update_budget,
+    UpdateBudget, UpdateBudgetError, budget, budgets, create_budget, limits, open_monthly, update_budget,
 };
 pub use entries::ACTIONS;
 pub use lease::{BudgetExhausted, Renewal};

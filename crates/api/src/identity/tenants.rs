@@ -29,21 +29,22 @@ pub(crate) struct TenantPath {
     tenant_id: Written<TenantId>,
 }
 
-/// What a tenant may have. What is null follows the installation.
+/// What a tenant may have.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields, expecting = "an object of settings")]
 pub(crate) struct SettingsIo {
     /// How many agents it may have; null for no limit.
     max_agents: Option<u32>,
-    /// What is switched on, by name.
+    /// What it may use: of `policies`, `sign_in`, `scim` and `tokens` what is listed, or everything if the list is empty or
+    /// has `enterprise`. Other names bind nothing.
     features: Vec<String>,
-    /// How many requests all of it may make in a minute.
+    /// How many requests all of it may make in a minute; null for no limit.
     rate_limit_per_minute: Option<u32>,
-    /// How many requests each of its credentials may make in a minute.
+    /// How many requests each of its credentials may make in a minute; null for no limit.
     key_rate_limit_per_minute: Option<u32>,
-    /// What it may spend in a month: the budget that it starts with.
+    /// What it may spend in a month: the budget that it is created with; null for none.
     default_budget: Option<Amount>,
-    /// The role of users who are created without any.
+    /// The role of users who are created without any; null for the installation's.
     #[schema(value_type = Option<String>, example = "viewer")]
     default_role: Option<Written<RoleName>>,
 }
@@ -242,8 +243,15 @@ impl Show for CreatedTenant {
     responses((status = 201, body = CreatedTenantOut), Problem)
 )]
 pub(crate) async fn create_tenant(State(app): State<App>, act: Act<TenantIn>) -> Result<Response, Problem> {
-    let new = act.body.parse()?;
-    app.create(act.by, move |db, caller, at| identity::create_tenant(db, caller, new, at)).await
+    let (new, many) = (act.body.parse()?, app.0.multi_tenant);
+    app.create(act.by, move |db, caller, at| {
+        if !many {
+            let _granted = caller.authorize_on::<identity::CreateTenant>(new.id.as_str())?;
+            return Err(Problem::client(Kind::WrongState, &"this installation has one tenant: its profile says so"));
+        }
+        Ok(identity::create_tenant(db, caller, new, &usage::open_monthly, at)?)
+    })
+    .await
 }
 
 /// Lists the tenants, by id.
@@ -345,6 +353,7 @@ impl From<CreateTenantError> for Problem {
     fn from(error: CreateTenantError) -> Self {
         match error {
             CreateTenantError::Forbidden(refusal) => refusal.into(),
+            CreateTenantError::DefaultRole(_) => Self::field("/settings/default_role", &error),
             CreateTenantError::AlreadyExists(_) => Self::client(Kind::AlreadyExists, &error),
             CreateTenantError::Database(error) => error.into(),
         }
@@ -376,6 +385,7 @@ impl From<UpdateTenantError> for Problem {
         match error {
             UpdateTenantError::Forbidden(refusal) => refusal.into(),
             UpdateTenantError::NotFound(_) => Self::client(Kind::NotFound, &error),
+            UpdateTenantError::DefaultRole(_) => Self::field("/settings/default_role", &error),
             UpdateTenantError::Stale(_) => Self::client(Kind::Stale, &error),
             UpdateTenantError::Database(error) => error.into(),
         }

@@ -21,6 +21,8 @@ fn front() -> Front {
         .route("/panic", get(broken))
         .route("/v1/panic", get(broken))
         .route("/never", get(std::future::pending::<()>))
+        .route("/api/v1/audit/exports", post(std::future::pending::<()>))
+        .route("/api/v1/admin/policies/backtest", post(std::future::pending::<()>))
         .route("/page", get(async || [(header::CONTENT_SECURITY_POLICY, "default-src 'self'")]))
         .fallback(problem::fallback)
         .method_not_allowed_fallback(problem::method_fallback);
@@ -173,4 +175,13 @@ async fn a_handler_that_never_answers_is_given_up() {
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()[header::RETRY_AFTER], "5");
     assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_through_many_records_may_take_as_long_as_a_stream() {
+    for path in SLOW {
+        let start = tokio::time::Instant::now();
+        assert_eq!(answer("POST", path).await.status(), 503);
+        assert_eq!(start.elapsed().as_secs(), 600, "{path}");
+    }
 }

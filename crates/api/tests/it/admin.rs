@@ -330,3 +330,81 @@ fn a_tenants_settings_bind_and_it_is_suspended_and_resumed() {
         }
     });
 }
+
+#[test]
+fn a_tenant_starts_with_the_budget_and_the_role_that_its_settings_say() {
+    on_both_engines(async |world| {
+        let new = |id: &str, settings: Value| json!({ "id": id, "name": id, "admin": "ada", "settings": settings });
+        let refused = world.post("petra", "/api/v1/admin/tenants", new("initech", json!({ "default_role": "clerk" })));
+        assert_eq!(refused.await.expect(422).get("/errors/0/pointer"), "/settings/default_role");
+        let settings = json!({ "default_role": "auditor", "default_budget": { "amount": "25.00", "currency": "USD" } });
+        let made = world.post("petra", "/api/v1/admin/tenants", new("initech", settings)).await.expect(201);
+        let key = kernel::Secret::new(made.get("/key/secret"));
+        let budgets = world.ask(Some(&key), Ask::get("/api/v1/admin/budgets")).await.expect(200).json();
+        assert_eq!(budgets["items"].as_array().unwrap().len(), 1);
+        assert_eq!(budgets["items"][0]["limit"]["amount"], "25.00");
+        assert_eq!(budgets["items"][0]["period"], "month");
+        let bare = world.post("petra", "/api/v1/admin/tenants", new("hooli", json!({}))).await.expect(201);
+        let key = kernel::Secret::new(bare.get("/key/secret"));
+        let none = world.ask(Some(&key), Ask::get("/api/v1/admin/budgets")).await.expect(200).json();
+        assert_eq!(none["items"], json!([]));
+
+        let patch = |revision: u64, role: &str| {
+            let body = json!({ "settings": { "default_role": role } });
+            let ask = Ask::new(Method::PATCH, "/api/v1/admin/tenants/acme-corp");
+            ask.with("if-match", format!("\"{revision}\"")).json(&body)
+        };
+        let refused = world.send("petra", patch(1, "clerk")).await.expect(422);
+        assert_eq!(refused.get("/errors/0/pointer"), "/settings/default_role");
+        let role = json!({ "name": "clerk", "description": "Reads", "permissions": ["agent:read"] });
+        world.post("bob", "/api/v1/admin/roles", role).await.expect(201);
+        world.send("petra", patch(1, "clerk")).await.expect(200);
+    });
+}
+
+#[test]
+fn a_tenant_uses_what_its_features_list() {
+    on_both_engines(async |world| {
+        let browser = world.browser("olivia").await;
+        let paths = [
+            ("/api/v1/admin/policies", "policies"),
+            ("/api/v1/admin/identity-providers", "sign_in"),
+            ("/api/v1/admin/sessions", "sign_in"),
+            ("/scim/v2/Users", "scim"),
+        ];
+        let lists: [(&[&str], &[&str]); 4] = [
+            (&[], &["policies", "sign_in", "scim", "tokens"]),
+            (&["basic"], &[]),
+            (&["beta", "scim", "tokens"], &["scim", "tokens"]),
+            (&["basic", "enterprise"], &["policies", "sign_in", "scim", "tokens"]),
+        ];
+        for (revision, (features, allowed)) in (1..).zip(lists) {
+            let patch = Ask::new(Method::PATCH, "/api/v1/admin/tenants/acme-corp");
+            let patch = patch.with("if-match", format!("\"{revision}\""));
+            world.send("petra", patch.json(&json!({ "settings": { "features": features } }))).await.expect(200);
+            let status = |feature: &str| if allowed.contains(&feature) { 200 } else { 403 };
+            for (path, feature) in paths {
+                let answer = world.get("bob", path).await.expect(status(feature));
+                assert!(answer.status == 200 || answer.get("/detail").contains(feature), "{path}");
+            }
+            let token = world.post("bob", "/api/v1/tokens", json!({})).await;
+            assert_eq!(token.status, if allowed.contains(&"tokens") { 201 } else { 403 });
+            let session = world.ask(None, browser.sends(Ask::get("/api/v1/agents"))).await;
+            assert_eq!(session.status, status("sign_in"));
+            world.get("bob", "/api/v1/agents").await.expect(200);
+            world.get("gina", "/api/v1/admin/policies").await.expect(200);
+        }
+    });
+}
+
+#[test]
+fn an_installation_of_one_tenant_makes_no_other() {
+    on_both_engines(async |world| {
+        let alone = world.lone_node();
+        let new = || Ask::post("/api/v1/admin/tenants", &json!({ "id": "initech", "name": "x", "admin": "ada" }));
+        let refused = alone.ask(Some(world.key("petra")), new()).await.expect(409);
+        assert!(refused.get("/detail").contains("one tenant"));
+        alone.ask(Some(world.key("bob")), new()).await.expect(403);
+        world.get("petra", "/api/v1/admin/tenants/initech").await.expect(404);
+    });
+}

@@ -191,7 +191,7 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 impl<'t> World<'t> {
     pub(crate) async fn start(tester: &'t Tester, patience: Duration) -> Self {
         let upstream = Upstream::start().await;
-        let node = block_in_place(|| Node::new(tester, &tester.db, &upstream.url(), patience));
+        let node = block_in_place(|| Node::new(tester, &tester.db, &upstream.url(), patience, true));
         let mut world = Self {
             tester,
             node,
@@ -268,9 +268,17 @@ impl<'t> World<'t> {
 
     /// Another server on the same database.
     pub(crate) fn second_node(&self) -> Node {
-        block_in_place(|| {
-            Node::new(self.tester, &self.tester.second_node(), &self.upstream.url(), Duration::from_secs(30))
-        })
+        self.other_node(true)
+    }
+
+    /// Another server on the same database, whose profile knows one tenant.
+    pub(crate) fn lone_node(&self) -> Node {
+        self.other_node(false)
+    }
+
+    fn other_node(&self, multi_tenant: bool) -> Node {
+        let (url, patience) = (self.upstream.url(), Duration::from_secs(30));
+        block_in_place(|| Node::new(self.tester, &self.tester.second_node(), &url, patience, multi_tenant))
     }
 
     /// Makes every commit fail, or succeed again.
@@ -393,7 +401,7 @@ impl<'t> World<'t> {
 
 impl Node {
     /// A server on `db`. Blocks.
-    fn new(tester: &Tester, db: &store::Database, upstream: &str, patience: Duration) -> Self {
+    fn new(tester: &Tester, db: &store::Database, upstream: &str, patience: Duration, multi_tenant: bool) -> Self {
         let config = UpstreamConfig {
             name: "fake".to_owned(),
             url: upstream.to_owned(),
@@ -431,6 +439,7 @@ impl Node {
                 .on(RequestType::AgentPublish, catalog::follow_decision)
                 .on(RequestType::PolicyActivate, policy::follow_activation),
             default_role: authz::Role::Viewer.into(),
+            multi_tenant,
             about: About { version: "0.1.0", edition: api::Edition::Enterprise, parts: vec!["rbac".to_owned()] },
         };
         let app = App::new(parts).unwrap();

@@ -1,6 +1,6 @@
 //! Tenants, users, roles and groups.
 
-use kernel::{Text, UserId};
+use kernel::{BudgetId, Text, UserId};
 use serde_json::{Map, Value, json};
 use store::{Entry, Resource};
 
@@ -26,8 +26,13 @@ pub(super) const GROUP_DELETED: &str = "identity.group.deleted";
 pub(super) const PLATFORM_BOOTSTRAPPED: &str = "identity.platform.bootstrapped";
 
 /// Stands in the system log: the tenant, its first administrator and that one's first key.
-pub(crate) fn tenant_created(tenant: &Tenant, admin: &User, key: &Key) -> Entry {
-    let payload = json!({ "tenant": tenant_facts(tenant), "admin": user_facts(admin), "key": key_facts(key) });
+pub(crate) fn tenant_created(tenant: &Tenant, (admin, key): (&User, &Key), budget: Option<&BudgetId>) -> Entry {
+    let payload = json!({
+        "tenant": tenant_facts(tenant),
+        "admin": user_facts(admin),
+        "key": key_facts(key),
+        "budget": budget.map(BudgetId::as_str),
+    });
     Entry::new(TENANT_CREATED, Resource::new("tenant", &tenant.id)).with_payload(&payload)
 }
 

@@ -38,8 +38,9 @@ fn a_new_tenant_comes_with_an_administrator_who_can_let_others_in() {
 fn a_tenant_is_created_once_and_by_the_platform_alone() {
     testkit::on_both_engines(|tester| {
         let world = World::new(tester);
-        let create =
-            |caller: &authz::Caller, id| identity::create_tenant(&tester.db, caller, new_tenant(id), &tester.moment());
+        let create = |caller: &authz::Caller, id| {
+            identity::create_tenant(&tester.db, caller, new_tenant(id), crate::world::OPEN_BUDGET, &tester.moment())
+        };
         let platform = tester.again(&world.platform);
         assert!(matches!(create(&platform, "acme-corp"), Err(CreateTenantError::AlreadyExists(_))));
         assert!(matches!(create(&platform, "_system"), Err(CreateTenantError::AlreadyExists(_))));

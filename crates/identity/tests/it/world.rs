@@ -33,7 +33,9 @@ impl<'t> World<'t> {
         let request = Request::made(&tester.moment());
         let now = tester.moment().now();
         let platform = directory.authenticate(issued.secret.expose(), None, request.clone(), now).unwrap().caller;
-        let acme = identity::create_tenant(&tester.db, &platform, new_tenant("acme-corp"), &tester.moment()).unwrap();
+        let acme =
+            identity::create_tenant(&tester.db, &platform, new_tenant("acme-corp"), OPEN_BUDGET, &tester.moment())
+                .unwrap();
         directory.refresh(&tester.db, &acme.tenant.id).unwrap();
         let bob = directory.authenticate(acme.key.secret.expose(), None, request, now).unwrap().caller;
         Self { tester, directory, platform, acme, bob }
@@ -42,8 +44,14 @@ impl<'t> World<'t> {
     /// Another tenant, and its first administrator.
     pub(crate) fn globex(&self) -> (CreatedTenant, Caller) {
         let platform = self.tester.again(&self.platform);
-        let globex =
-            identity::create_tenant(&self.tester.db, &platform, new_tenant("globex"), &self.tester.moment()).unwrap();
+        let globex = identity::create_tenant(
+            &self.tester.db,
+            &platform,
+            new_tenant("globex"),
+            OPEN_BUDGET,
+            &self.tester.moment(),
+        )
+        .unwrap();
         let admin = self.enter(&globex.key);
         (globex, admin)
     }
@@ -140,3 +148,6 @@ pub(crate) fn new_key(user: &UserId) -> NewKey {
     let name = Text::new("a key").unwrap();
     NewKey::named(user.clone(), name)
 }
+
+/// Opens nothing, and names it.
+pub(crate) const OPEN_BUDGET: identity::OpenBudget<'static> = &|_, _, at| Ok(at.id());
