@@ -51,8 +51,9 @@ type Stages = Vec<(&'static str, bool)>;
 fn everything(root: &Path, prepared: &Prepared) -> Result<Stages, String> {
     let tidied = tidy::run(root)?;
     let doctests = doctests(root, prepared)?;
+    let community = community(root, prepared)?;
     let tests = tests(root, prepared, &["--workspace", "--all-targets"])?;
-    Ok(vec![("tidy", tidied), ("doctests", doctests), ("tests", tests)])
+    Ok(vec![("tidy", tidied), ("doctests", doctests), ("community edition", community), ("tests", tests)])
 }
 
 fn some(root: &Path, prepared: &Prepared, arguments: &[&str]) -> Result<Stages, String> {
@@ -64,6 +65,13 @@ fn tests(root: &Path, prepared: &Prepared, arguments: &[&str]) -> Result<bool, S
     let runner: &[&str] = if process::cargo_has("nextest") { &["nextest", "run"] } else { &["test"] };
     report::line("test", "tests", format!("cargo {} {}", runner.join(" "), arguments.join(" ")));
     process::passes(cargo(root, prepared).args(runner).arg("--no-fail-fast").args(arguments))
+}
+
+/// The executable without its default features, and what it then makes of a profile.
+fn community(root: &Path, prepared: &Prepared) -> Result<bool, String> {
+    let arguments = ["test", "-q", "-p", "taskforce", "--no-default-features", "--bin", "taskforce", "edition"];
+    report::line("test", "community edition", format!("cargo {}", arguments.join(" ")));
+    process::passes(cargo(root, prepared).args(arguments))
 }
 
 /// Their output is shown only when one fails: a few lines per crate would bury the rest.

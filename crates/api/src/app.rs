@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use policy::Policies;
 use serde_json::json;
 use store::{Database, StoreError};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::Answer;
 use crate::issuers::Issuers;
@@ -30,6 +30,8 @@ use crate::wire::Show;
 
 /// How many passwords are hashed at once.
 const HASHES: usize = 2;
+/// How many policies are tested, compared or replayed at once.
+const STUDIES: usize = 1;
 
 /// The application behind the router. Cheap to clone.
 #[derive(Clone)]
@@ -105,6 +107,8 @@ pub(crate) struct Inner {
     pub(crate) sealer: Sealer,
     /// The right to hash a password.
     hashing: Arc<Semaphore>,
+    /// The right to work at policies, which can take seconds.
+    studying: Arc<Semaphore>,
     challenges: Challenges,
     pub(crate) metrics: Arc<Metrics>,
     draining: AtomicBool,
@@ -176,6 +180,7 @@ impl App {
             rates: Rates::default(),
             gate: Gate::default(),
             hashing: Arc::new(Semaphore::new(HASHES)),
+            studying: Arc::new(Semaphore::new(STUDIES)),
             refusals: Refusals::default(),
             metrics: Arc::new(metrics),
             draining: AtomicBool::new(false),
@@ -293,6 +298,28 @@ impl App {
 }
 
 impl App {
+    /// Waits for the right to do what takes long. However many want it, only so much is done at once, so that others are
+    /// served meanwhile. To be given back by the work itself: it goes on when the one who asked for it has left.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.0.studying).acquire_owned().await;
+        permit.map_err(|error| Problem::server(Kind::Internal, error))
+    }
+
+    /// Reads as [`App::read`] does, when it is its turn.
+    pub(crate) async fn study<T: Show, E: Into<Problem>>(
+        &self,
+        caller: Caller,
+        use_case: impl FnOnce(&Database, &Caller, &Moment<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let turn = self.turn().await?;
+        self.read(caller, move |db, caller, at| {
+            let done = use_case(db, caller, at);
+            drop(turn);
+            done
+        })
+        .await
+    }
+
     /// Runs `work`, which hashes a password. However many ask, only so many are hashed at once, so that others are served
     /// meanwhile.
     pub(crate) async fn hash<T: Send + 'static>(

@@ -7,7 +7,9 @@ use authz::Caller;
 use axum::extract::State;
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
+use kernel::Moment;
 use policy::Rules;
+use store::Database;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -48,7 +50,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 )]
 async fn create_policy(State(app): State<App>, act: Act<PolicyIn>) -> Result<Response, Problem> {
     let new = act.body.into();
-    app.create(act.by, move |db, caller, at| policy::create_version(db, caller, new, at)).await
+    let turn = app.turn().await?;
+    let create = move |db: &Database, caller: &Caller, at: &Moment<'_>| {
+        let made = policy::create_version(db, caller, new, at);
+        drop(turn);
+        made
+    };
+    app.create(act.by, create).await
 }
 
 /// Lists the versions of the policies, in the order of their making.
@@ -105,7 +113,7 @@ async fn validate_policy(
     State(app): State<App>,
     Act { by: (caller, _), body: SourceIn { source } }: Act<SourceIn>,
 ) -> Result<Response, Problem> {
-    app.read(caller, move |_, caller, _| {
+    app.study(caller, move |_, caller, _| {
         policy::test(caller, &source, "")?;
         Ok::<_, Problem>(Rules::read(&source)?)
     })
@@ -121,7 +129,7 @@ async fn plan_policy(
     State(app): State<App>,
     Act { by: (caller, _), body: SourceIn { source } }: Act<SourceIn>,
 ) -> Result<Response, Problem> {
-    app.read(caller, move |db, caller, at| policy::plan(db, caller, &source, at)).await
+    app.study(caller, move |db, caller, at| policy::plan(db, caller, &source, at)).await
 }
 
 /// Puts tests to policies. Nothing is kept.
@@ -133,7 +141,7 @@ async fn test_policy(
     State(app): State<App>,
     Act { by: (caller, _), body: TestIn { source, tests } }: Act<TestIn>,
 ) -> Result<Response, Problem> {
-    app.read(caller, move |_, caller, _| policy::test(caller, &source, &tests).map(Ran)).await
+    app.study(caller, move |_, caller, _| policy::test(caller, &source, &tests).map(Ran)).await
 }
 
 /// Decides on every call since then again, as if these policies had held.
@@ -147,7 +155,7 @@ async fn backtest_policy(
     State(app): State<App>,
     Act { by: (caller, _), body: BacktestIn { source, since } }: Act<BacktestIn>,
 ) -> Result<Response, Problem> {
-    app.read(caller, move |db, caller, at| policy::backtest(db, caller, source.as_deref(), since.0, at)).await
+    app.study(caller, move |db, caller, at| policy::backtest(db, caller, source.as_deref(), since.0, at)).await
 }
 
 /// Says what changes from one version of the policies to another.
@@ -160,7 +168,7 @@ async fn get_policy_diff(
     caller: Caller,
     Query(DiffQuery { from, to }): Query<DiffQuery>,
 ) -> Result<Response, Problem> {
-    app.read(caller, move |db, caller, at| policy::diff(db, caller, from, to, at)).await
+    app.study(caller, move |db, caller, at| policy::diff(db, caller, from, to, at)).await
 }
 
 /// Lets a version decide: at once, or when it is approved, where the tenant has set a workflow for that.

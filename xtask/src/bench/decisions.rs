@@ -80,7 +80,7 @@ fn tenant(db: &Database) -> Result<(TenantId, String), Failure> {
     let platform = directory.authenticate(platform.secret.expose(), None, Request::made(&at), at.now())?.caller;
     let (id, admin) = ("acme-corp".parse::<TenantId>()?, "bob".parse()?);
     let new = NewTenant { id: id.clone(), name: Text::new("Acme")?, settings: Settings::default(), admin };
-    let made = identity::create_tenant(db, &platform, new, &at)?;
+    let made = identity::create_tenant(db, &platform, new, &usage::open_monthly, &at)?;
     Ok((id, made.key.secret.expose().clone()))
 }
 

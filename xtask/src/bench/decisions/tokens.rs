@@ -5,8 +5,8 @@ use std::hint::black_box;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
-    RsaEncoding, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,13 +27,16 @@ struct Signed {
 
 pub(super) fn measure() -> Result<(), Failure> {
     let now = Machine.now();
-    for signed in [
+    let all = [
         hs256(now)?,
         rsa("RS256", &RSA_PKCS1_SHA256, now)?,
+        rsa("RS384", &RSA_PKCS1_SHA384, now)?,
         rsa("PS256", &RSA_PSS_SHA256, now)?,
-        es256(now)?,
+        ecdsa(("ES256", "P-256", 32), &ECDSA_P256_SHA256_FIXED_SIGNING, now)?,
+        ecdsa(("ES384", "P-384", 48), &ECDSA_P384_SHA384_FIXED_SIGNING, now)?,
         eddsa(now)?,
-    ] {
+    ];
+    for signed in all {
         let Signed { algorithm, token, key } = signed;
         let (message, signature) = token.rsplit_once('.').ok_or("a token has three parts")?;
         let signature = URL_SAFE_NO_PAD.decode(signature)?;
@@ -102,13 +105,17 @@ fn rsa(algorithm: &'static str, encoding: &'static dyn RsaEncoding, now: Timesta
     signed(algorithm, now, &jwk, |_| signature)
 }
 
-fn es256(now: Timestamp) -> Result<Signed, Failure> {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
-    let point = pair.public_key().as_ref();
-    let (x, y) = (point.get(1..33).unwrap_or_default(), point.get(33..).unwrap_or_default());
-    let jwk = json!({ "kty": "EC", "kid": "bench", "crv": "P-256", "x": text(x), "y": text(y) });
-    let signature = pair.sign(&SystemRandom::new(), message("ES256", now).as_bytes())?;
-    signed("ES256", now, &jwk, |_| signature.as_ref().to_vec())
+fn ecdsa(
+    (algorithm, curve, size): (&'static str, &str, usize),
+    signing: &'static EcdsaSigningAlgorithm,
+    now: Timestamp,
+) -> Result<Signed, Failure> {
+    let pair = EcdsaKeyPair::generate(signing)?;
+    let (x, y) = pair.public_key().as_ref().split_at_checked(1 + size).ok_or("a point has two coordinates")?;
+    let x = x.get(1..).unwrap_or_default();
+    let jwk = json!({ "kty": "EC", "kid": "bench", "crv": curve, "x": text(x), "y": text(y) });
+    let signature = pair.sign(&SystemRandom::new(), message(algorithm, now).as_bytes())?;
+    signed(algorithm, now, &jwk, |_| signature.as_ref().to_vec())
 }
 
 fn eddsa(now: Timestamp) -> Result<Signed, Failure> {
