@@ -226,11 +226,18 @@ impl App {
         if presented { invalid.clone() } else { missing.clone() }
     }
 
-    /// Records refusals that were only counted. Blocks; to be called each minute, and after the last request.
+    /// Records refusals that were only counted in minutes that have ended. Blocks; to be called each minute.
     pub fn flush_refusals(&self) -> Result<(), StoreError> {
         let at = self.0.db.moment();
         let refusals = audit::flush_refusals(&self.0.db, &self.0.refusals, &at);
         refusals.and(identity::flush_failures(&self.0.db, &self.0.gate, &at))
+    }
+
+    /// Records all refusals that were only counted. Blocks; to be called after the last request.
+    pub fn finish_refusals(&self) -> Result<(), StoreError> {
+        let at = self.0.db.moment();
+        let refusals = audit::finish_refusals(&self.0.db, &self.0.refusals, &at);
+        refusals.and(identity::finish_failures(&self.0.db, &self.0.gate, &at))
     }
 
     /// Makes `/readyz` say that no more requests should come.

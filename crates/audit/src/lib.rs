@@ -66,5 +66,5 @@ pub use export::{Export, ExportError, Package, export};
 pub use health::{entry_count, writable};
 pub use model::{EntryDetail, EntryView, Head, Order, Payload, Query, Refusal, SignedHead};
 pub use read::{ProofError, Read, ReadError, entries, entry, latest_checkpoint, proof};
-pub use refusal::{PER_MINUTE, Refusals, flush_refusals, refused, refused_anonymous};
+pub use refusal::{PER_MINUTE, Refusals, finish_refusals, flush_refusals, refused, refused_anonymous};
 pub use verify::verify;

@@ -80,16 +80,16 @@ impl Windows {
         (true, None)
     }
 
-    /// What is to be written for minutes that have ended.
-    fn ended(&mut self, now: Timestamp) -> (Vec<Summary>, u64) {
-        let minute = now.micros().div_euclid(MINUTE);
+    /// What is to be written for minutes that have ended, or for all of them: nothing is counted after the last.
+    fn ended(&mut self, now: Option<Timestamp>) -> (Vec<Summary>, u64) {
+        let minute = now.map(|now| now.micros().div_euclid(MINUTE));
         let mut summaries = Vec::new();
         self.windows.retain(|_, window| {
             let suppressed = window.suppressed();
-            if window.minute != minute && suppressed > 0 {
+            if Some(window.minute) != minute && suppressed > 0 {
                 summaries.push(Summary { caller: window.caller.clone(), suppressed });
             }
-            window.minute == minute
+            Some(window.minute) == minute
         });
         (summaries, std::mem::take(&mut self.others))
     }
@@ -130,9 +130,17 @@ pub fn refused_anonymous(
     refused(db, refusals, &nobody(request.clone()), refusal, at)
 }
 
-/// Writes what was only counted in minutes that have ended. To be called each minute and before the end.
+/// Writes what was only counted in minutes that have ended. To be called each minute.
 pub fn flush_refusals(db: &Database, refusals: &Refusals, at: &Moment<'_>) -> Result<(), StoreError> {
-    let (summaries, others) = refusals.0.lock().ended(at.now());
+    write(db, refusals.0.lock().ended(Some(at.now())), at)
+}
+
+/// Writes all that was only counted. To be called after the last request: the minute that runs then never ends here.
+pub fn finish_refusals(db: &Database, refusals: &Refusals, at: &Moment<'_>) -> Result<(), StoreError> {
+    write(db, refusals.0.lock().ended(None), at)
+}
+
+fn write(db: &Database, (summaries, others): (Vec<Summary>, u64), at: &Moment<'_>) -> Result<(), StoreError> {
     if others > 0 {
         append(db, &nobody(Request::made(at)), entries::refusals_suppressed(others))?;
     }
@@ -197,10 +205,10 @@ mod tests {
         let mut windows = Windows::default();
         (0..101).for_each(|_| drop(windows.count(&caller("acme-corp", "usr_mallory"), minute(0))));
         windows.count(&caller("acme-corp", "usr_bob"), minute(0));
-        assert!(windows.ended(minute(0)).0.is_empty());
-        let (summaries, others) = windows.ended(minute(1));
+        assert!(windows.ended(Some(minute(0))).0.is_empty());
+        let (summaries, others) = windows.ended(Some(minute(1)));
         assert_eq!((summaries.len(), summaries[0].suppressed, others), (1, 1, 0));
-        assert!(windows.ended(minute(2)).0.is_empty() && windows.windows.is_empty());
+        assert!(windows.ended(Some(minute(2))).0.is_empty() && windows.windows.is_empty());
     }
 
     #[test]
@@ -211,6 +219,6 @@ mod tests {
         }
         assert_eq!((windows.windows.len(), windows.others), (PRINCIPALS, 5));
         assert!(windows.count(&caller("acme-corp", "usr_late"), minute(1)).0);
-        assert_eq!(windows.ended(minute(1)).1, 5);
+        assert_eq!(windows.ended(Some(minute(1))).1, 5);
     }
 }

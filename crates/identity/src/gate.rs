@@ -72,15 +72,15 @@ impl Gate {
         (counted.failures <= FAILURES_PER_MINUTE, suppressed)
     }
 
-    /// What was only counted in minutes that have ended.
-    fn ended(&self, now: Timestamp) -> Vec<(TenantId, u64)> {
-        let minute = now.micros().div_euclid(MINUTE);
+    /// What was only counted in minutes that have ended, or in all of them: nothing is counted after the last.
+    fn ended(&self, now: Option<Timestamp>) -> Vec<(TenantId, u64)> {
+        let minute = now.map(|now| now.micros().div_euclid(MINUTE));
         let mut suppressed = Vec::new();
         self.failures.lock().retain(|tenant, counted| {
-            if counted.minute != minute && counted.failures > FAILURES_PER_MINUTE {
+            if Some(counted.minute) != minute && counted.failures > FAILURES_PER_MINUTE {
                 suppressed.push((tenant.clone(), counted.failures - FAILURES_PER_MINUTE));
             }
-            counted.minute == minute
+            Some(counted.minute) == minute
         });
         suppressed
     }
@@ -104,9 +104,18 @@ pub fn turn_away(
     if alone { append(db, log, entries::credentials::sign_in_failed(failure), at) } else { Ok(()) }
 }
 
-/// Writes what was only counted in minutes that have ended. To be called each minute and before the end.
+/// Writes what was only counted in minutes that have ended. To be called each minute.
 pub fn flush_failures(db: &Database, gate: &Gate, at: &Moment<'_>) -> Result<(), StoreError> {
-    gate.ended(at.now())
+    write(db, gate.ended(Some(at.now())), at)
+}
+
+/// Writes all that was only counted. To be called after the last request: the minute that runs then never ends here.
+pub fn finish_failures(db: &Database, gate: &Gate, at: &Moment<'_>) -> Result<(), StoreError> {
+    write(db, gate.ended(None), at)
+}
+
+fn write(db: &Database, ended: Vec<(TenantId, u64)>, at: &Moment<'_>) -> Result<(), StoreError> {
+    ended
         .into_iter()
         .try_for_each(|(log, suppressed)| append(db, log, entries::credentials::sign_ins_suppressed(suppressed), at))
 }

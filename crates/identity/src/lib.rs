@@ -107,7 +107,7 @@ pub use entries::ACTIONS;
 pub use exchange::{Exchange, ExchangeError, ExchangeToken, exchange_token};
 pub use failure::{Cause, Failure};
 pub use form::{KeyFormatError, PresentedKey, SECRET_PATTERN};
-pub use gate::{FAILURES_PER_MINUTE, Gate, flush_failures, turn_away};
+pub use gate::{FAILURES_PER_MINUTE, Gate, finish_failures, flush_failures, turn_away};
 pub use groups::{
     CreateGroup, CreateGroupError, DeleteGroup, GroupChange, GroupError, GroupFilter, GroupRefused, Members,
     MembersChange, NewGroup, ReadGroups, ReadOwnGroups, UpdateGroup, UpdateGroupError, create_group, delete_group,

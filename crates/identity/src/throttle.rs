@@ -1,16 +1,16 @@
 //! Guessing passwords, made slow: so many failures a minute, then a pause. Pure: the time is an argument.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 
 use kernel::Timestamp;
 
-/// How many failures a minute one account is allowed from one network.
-pub const PER_ACCOUNT: u32 = 10;
+/// How many failures one account is allowed from one network, in any minute.
+pub const PER_ACCOUNT: usize = 10;
 
-/// How many failures a minute one network is allowed, whatever the accounts.
-pub const PER_NETWORK: u32 = 100;
+/// How many failures one network is allowed in any minute, whatever the accounts.
+pub const PER_NETWORK: usize = 100;
 
 /// How many accounts and networks are told apart. When there are more, the ones that were counted first are forgotten:
 /// each failure costs the guesser a hash, so that so many within a minute are out of reach.
@@ -44,68 +44,64 @@ pub struct Throttled {
 
 #[derive(Debug)]
 struct Counts<K> {
-    windows: HashMap<K, Window>,
+    recent: HashMap<K, Recent>,
 }
 
 impl<K> Default for Counts<K> {
     fn default() -> Self {
-        Self { windows: HashMap::new() }
+        Self { recent: HashMap::new() }
     }
 }
 
-/// A minute from the first failure on.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    begin: Timestamp,
-    failures: u32,
-}
+/// The failures of the minute that ends now, the oldest first: no more than are allowed, since past them none is tried.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<Timestamp>);
 
-impl Window {
-    fn is_over(&self, now: Timestamp) -> bool {
-        // A clock that was set back does not make a window longer than it is.
-        let passed = now.micros().saturating_sub(self.begin.micros());
-        !(0..MINUTE).contains(&passed)
-    }
-
-    fn end(&self) -> Timestamp {
-        Timestamp::from_micros(self.begin.micros().saturating_add(MINUTE))
+impl Recent {
+    fn forget_old(&mut self, now: Timestamp) {
+        // A clock that was set back does not make a minute longer than it is.
+        self.0.retain(|at| (0..MINUTE).contains(&now.micros().saturating_sub(at.micros())));
     }
 }
 
 impl<K: Eq + Hash + Clone> Counts<K> {
-    fn refusal(&self, key: &K, limit: u32, now: Timestamp) -> Option<Throttled> {
-        let window = self.windows.get(key).filter(|window| !window.is_over(now) && window.failures >= limit)?;
-        Some(Throttled { retry_after_seconds: now.seconds_until(window.end()).max(1) })
+    fn refusal(&mut self, key: &K, limit: usize, now: Timestamp) -> Option<Throttled> {
+        let recent = self.recent.get_mut(key)?;
+        recent.forget_old(now);
+        let first = recent.0.len().checked_sub(limit).and_then(|before| recent.0.get(before))?;
+        let end = Timestamp::from_micros(first.micros().saturating_add(MINUTE));
+        Some(Throttled { retry_after_seconds: now.seconds_until(end).max(1) })
     }
 
     fn count(&mut self, key: &K, now: Timestamp) {
-        if self.windows.len() >= CAPACITY && !self.windows.contains_key(key) {
+        if self.recent.len() >= CAPACITY && !self.recent.contains_key(key) {
             self.make_room(now);
         }
-        let window = self.windows.entry(key.clone()).or_insert(Window { begin: now, failures: 0 });
-        if window.is_over(now) {
-            *window = Window { begin: now, failures: 0 };
-        }
-        window.failures = window.failures.saturating_add(1);
+        self.recent.entry(key.clone()).or_default().0.push_back(now);
     }
 
-    /// Takes back one failure of the window that was open at `at`.
+    /// Takes back one failure that was counted at `at`.
     fn take_back(&mut self, key: &K, at: Timestamp) {
-        if let Some(window) = self.windows.get_mut(key).filter(|window| !window.is_over(at)) {
-            window.failures = window.failures.saturating_sub(1);
+        if let Some(recent) = self.recent.get_mut(key)
+            && let Some(place) = recent.0.iter().position(|failure| *failure == at)
+        {
+            recent.0.remove(place);
         }
     }
 
     fn make_room(&mut self, now: Timestamp) {
-        self.windows.retain(|_, window| !window.is_over(now));
-        if self.windows.len() < CAPACITY {
+        self.recent.retain(|_, recent| {
+            recent.forget_old(now);
+            !recent.0.is_empty()
+        });
+        if self.recent.len() < CAPACITY {
             return;
         }
-        let mut begins: Vec<Timestamp> = self.windows.values().map(|window| window.begin).collect();
-        let middle = begins.len() / 2;
-        let (_, median, _) = begins.select_nth_unstable(middle);
+        let mut firsts: Vec<_> = self.recent.values().map(|recent| recent.0.front().copied()).collect();
+        let middle = firsts.len() / 2;
+        let (_, median, _) = firsts.select_nth_unstable(middle);
         let median = *median;
-        self.windows.retain(|_, window| window.begin > median);
+        self.recent.retain(|_, recent| recent.0.front().copied() > median);
     }
 }
 
@@ -137,7 +133,7 @@ impl Throttle {
         if let Some(network) = account.1 {
             self.networks.take_back(&network, at);
         }
-        self.accounts.windows.remove(&account);
+        self.accounts.recent.remove(&account);
     }
 }
 
@@ -215,7 +211,7 @@ mod tests {
             let address = IpAddr::from(std::net::Ipv4Addr::from(number));
             assert!(fails(&mut throttle, "acme/bob", address, second(i64::from(number / 2_000))));
         }
-        assert!(throttle.accounts.windows.len() <= CAPACITY && throttle.networks.windows.len() <= CAPACITY);
+        assert!(throttle.accounts.recent.len() <= CAPACITY && throttle.networks.recent.len() <= CAPACITY);
     }
 
     proptest! {
@@ -228,10 +224,9 @@ mod tests {
                     allowed.push(now);
                 }
             }
-            // Two windows can touch: no minute sees more than twice the limit, and each window no more than the limit.
             for (at, begin) in allowed.iter().enumerate() {
                 let within = allowed.iter().skip(at).take_while(|time| *time - begin < 60).count();
-                prop_assert!(within <= 20);
+                prop_assert!(within <= PER_ACCOUNT);
             }
         }
     }

@@ -144,7 +144,7 @@ impl Node {
     pub(crate) fn finish(self) -> Result<(), StoreError> {
         let Self { app, db, signer, chores, sequencer, id, .. } = self;
         chores.stop();
-        app.flush_refusals()?;
+        app.finish_refusals()?;
         app.flush_uses()?;
         drop(app);
         if sequencer.recv_timeout(LAST_RECORDS) == Err(RecvTimeoutError::Timeout) {

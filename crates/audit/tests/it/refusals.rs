@@ -58,6 +58,22 @@ fn a_flood_of_refusals_leaves_a_hundred_entries_and_one_sum() {
 }
 
 #[test]
+fn what_was_counted_in_the_last_minute_is_not_lost_at_the_end() {
+    on_both_engines(|t| {
+        let (adam, vera, refusals) = (adam(t), t.user("acme-corp", "vera", [Role::Viewer]), Refusals::default());
+        for _ in 0..130 {
+            audit::refused(&t.db, &refusals, &t.again(&vera), &refusal(), &t.moment()).unwrap();
+        }
+        audit::finish_refusals(&t.db, &refusals, &t.moment()).unwrap();
+        audit::finish_refusals(&t.db, &refusals, &t.moment()).unwrap();
+        let entries = refused(t, &adam);
+        assert_eq!(entries.len(), 101);
+        let payload = audit::entry(&t.db, &t.again(&adam), entries[0].seq).unwrap().payload.unwrap();
+        assert_eq!(payload.bytes, br#"{"suppressed":30}"#);
+    });
+}
+
+#[test]
 fn who_is_not_known_is_recorded_in_the_systems_log() {
     on_both_engines(|t| {
         let adam = adam(t);

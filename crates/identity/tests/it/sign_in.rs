@@ -189,6 +189,13 @@ fn a_flood_of_failures_leaves_a_hundred_entries_a_minute_and_one_that_counts_the
     identity::flush_failures(&tester.db, &gate, &tester.moment()).unwrap();
     identity::flush_failures(&tester.db, &gate, &tester.moment()).unwrap();
     assert_eq!((count("sign_in.failed"), count("sign_in.suppressed")), (100, 1));
+    // The minute in which a server stops never ends there.
+    for _ in 0..150 {
+        identity::turn_away(&tester.db, &gate, &world.directory, &failure, &tester.moment()).unwrap();
+    }
+    identity::finish_failures(&tester.db, &gate, &tester.moment()).unwrap();
+    identity::finish_failures(&tester.db, &gate, &tester.moment()).unwrap();
+    assert_eq!((count("sign_in.failed"), count("sign_in.suppressed")), (200, 2));
 }
 
 #[test]
