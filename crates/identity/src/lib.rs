@@ -156,8 +156,9 @@ pub use sign_in::{
     PasswordSignIn, ProviderSignIn, ProvisionError, SignInError, provision, sign_in, sign_in_with_password,
 };
 pub use tenants::{
-    CreateTenant, CreateTenantError, CreatedTenant, ListTenants, NewTenant, OpenBudget, ReadOwnTenant, ReadTenant, TenantChange,
-    TenantError, TenantFilter, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants, update_tenant,
+    CreateTenant, CreateTenantError, CreatedTenant, ListTenants, NewTenant, OpenBudget, ReadOwnTenant, ReadTenant,
+    TenantChange, TenantError, TenantFilter, UpdateTenant, UpdateTenantError, create_tenant, tenant, tenants,
+    update_tenant,
 };
 pub use throttle::{PER_ACCOUNT, PER_NETWORK, Throttled};
 pub use token::{IssuedToken, MAX_CHAIN, MAX_TOKEN_SECONDS, TOKEN_SECONDS};
