@@ -16,8 +16,7 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Operations of which each costs the server much.
-pub(crate) const HEAVY: [&str; 6] =
-    ["backtest_policy", "create_policy", "export_package", "plan_policy", "test_policy", "validate_policy"];
+pub(crate) const HEAVY: [&str; 2] = ["backtest_policy", "export_package"];
 
 /// Operations that cost much, for each credential.
 const HEAVY_OPERATIONS: Quota = Quota::per_minute("heavy", 30);
