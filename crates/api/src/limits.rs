@@ -70,8 +70,15 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// What goes through many records for one answer; how often it may be asked for is limited as well.
-const SLOW: [&str; 2] = ["/api/v1/admin/policies/backtest", "/api/v1/audit/exports"];
+/// Where what costs much is asked for, and waits for its turn: how often, is limited as well.
+pub(crate) const SLOW: [&str; 6] = [
+    "/api/v1/admin/policies",
+    "/api/v1/admin/policies/backtest",
+    "/api/v1/admin/policies/plan",
+    "/api/v1/admin/policies/test",
+    "/api/v1/admin/policies/validate",
+    "/api/v1/audit/exports",
+];
 
 impl Default for Limits {
     fn default() -> Self {

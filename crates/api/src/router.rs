@@ -77,6 +77,7 @@ pub fn router(app: App) -> Router {
 
 #[cfg(test)]
 mod tests {
+    use crate::limits::SLOW;
     use crate::metrics::operations;
     use crate::rate::HEAVY;
 
@@ -86,5 +87,14 @@ mod tests {
         let all = document.paths.paths.values().flat_map(operations);
         let ids: Vec<_> = all.filter_map(|(_, operation)| operation.operation_id.as_deref()).collect();
         assert!(HEAVY.iter().all(|heavy| ids.contains(heavy)), "{ids:?}");
+    }
+
+    #[test]
+    fn what_costs_much_has_the_time_for_it() {
+        let document = super::openapi();
+        let mut heavy = document.paths.paths.iter().filter(|(_, item)| {
+            operations(item).any(|(_, operation)| HEAVY.iter().any(|id| operation.operation_id.as_deref() == Some(*id)))
+        });
+        assert!(heavy.all(|(path, _)| SLOW.contains(&path.as_str())));
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Things {
 
 impl Things {
     pub(crate) async fn of(world: &World<'_>) -> Self {
+        // What costs much, as a policy does, may be asked every two seconds.
+        world.tester.clock.advance_micros(2_000_000);
         let agent = world.callable().await;
         let version = world.draft(&agent, "2.0.0").await;
         let other = world.agent().await;
